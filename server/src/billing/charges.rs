@@ -27,7 +27,7 @@ const LOOK: u64 = 2;
 /// How often an order that ended unpaid is looked up, in seconds: the money may come late.
 pub(crate) const LATE: u64 = 3600;
 /// For how long after its end an order is watched for late money, in seconds: a week, in which slow transfers arrive.
-const WATCHED: u64 = 7 * 24 * 3600;
+pub(crate) const WATCHED: u64 = 7 * 24 * 3600;
 /// What the references of saved means are sealed as.
 pub(crate) const MEANS: &str = "saved means";
 
@@ -200,8 +200,17 @@ pub(crate) async fn attempt(core: &Core, claim: &EffectClaim) -> Result<Option<E
         }
         // It was given up, or ended unpaid, and its provider agrees.
         (OrderPhase::Declined, PaymentState::Declined) => Ok(Some(EffectVerdict::Done)),
-        // A decision that contradicts what is on record is for the operator; so is what is final.
-        (OrderPhase::Declined, _) => Ok(Some(EffectVerdict::Failed)),
+        // A decision that contradicts what is on record is for the operator.
+        (OrderPhase::Declined, PaymentState::Refunded) => {
+            tracing::error!(
+                order = %order.id,
+                provider = order.provider,
+                "the payment provider has paid an order back that was never paid: the operator has to look at it"
+            );
+            Ok(Some(EffectVerdict::Failed))
+        }
+        // Its week is over.
+        (OrderPhase::Declined, PaymentState::Pending | PaymentState::Unknown) => Ok(Some(EffectVerdict::Failed)),
         (
             OrderPhase::Paid
             | OrderPhase::Refunding

@@ -342,6 +342,9 @@ fn placed(outcome: OpenOutcome) -> Result<Option<Placed>, ServiceError> {
             "as many orders of the account as there can be wait for their payment: pay one of them, or give one up; \
              nothing was charged",
         )),
+        OpenOutcome::TooManyUnpaid => Err(never(
+            "as many orders of the account as there can be ended unpaid lately: order again in a day; nothing was charged",
+        )),
         OpenOutcome::NoRoom => Err(never(
             "the balance would be more than an account holds (10000000000.00 EUR, or as many of another currency's smallest \
              units), or the account has balances in 16 currencies; nothing was charged",
@@ -380,6 +383,10 @@ fn nothing_new(redundant: Redundant) -> ServiceError {
         }
         Redundant::HeldUntil(_) => {
             "The account holds this operation already, for a time that has not ended. Nothing was charged."
+        }
+        Redundant::Had => {
+            "The account has had this operation for nothing before, and what costs nothing can be had once: take another \
+             offer. Nothing was charged."
         }
         Redundant::Free => "The operation is free at present: buying it again adds nothing. Nothing was charged.",
         Redundant::OnOrder(_) => "The operation is on order already, on other terms. Nothing was charged.",

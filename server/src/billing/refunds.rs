@@ -106,6 +106,14 @@ pub(crate) async fn attempt(core: &Core, claim: &EffectClaim) -> Result<Option<E
             }
         },
         // What contradicts what is on record is for the operator.
-        PaymentState::Unknown | PaymentState::Declined => Ok(Some(EffectVerdict::Failed)),
+        PaymentState::Unknown | PaymentState::Declined => {
+            tracing::error!(
+                order = %order.id,
+                provider = order.provider,
+                said = ?before,
+                "the payment provider has no payment that it could pay back: the operator has to see to it"
+            );
+            Ok(Some(EffectVerdict::Failed))
+        }
     }
 }

@@ -31,7 +31,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 /// The shortest and the longest pause between two attempts, in seconds.
 const SHORTEST: u64 = 2;
 pub(crate) const LONGEST: u64 = 600;
-/// Effects that one round claims of each sort.
+/// Effects that one round claims: in lanes, and of each kind at each payment provider.
 const ROUND: u32 = 64;
 /// How often, and how many times, somebody who waits asks for a claim that another process has: longer than the lease
 /// of a process that died.

@@ -9,8 +9,9 @@ use tokio::task::JoinSet;
 /// How often it is looked for what other processes left, and for what is due by time. Without any that is a read of
 /// some indexes.
 const LOOK: Duration = Duration::from_secs(1);
-/// Effects in no lane that are tried at once: charges and refunds never wait for webhooks.
-const ALONE: usize = 32;
+/// Effects in no lane that are tried at once, of each kind at each payment provider: a provider that does not answer
+/// holds up its own, and never those of another one or the deadlines of codes.
+const ALONE: u32 = 32;
 /// Effects in lanes that are tried at once: so many slow endpoints, divided by the places of a lane, hold up the
 /// others.
 const IN_LANES: usize = 256;
@@ -25,14 +26,11 @@ pub(crate) async fn run(core: Core, mut stopped: watch::Receiver<bool>) {
     loop {
         while alone.try_join_next().is_some() {}
         while in_lanes.try_join_next().is_some() {}
-        let free = |most: usize, tried: &JoinSet<()>| u32::try_from(most.saturating_sub(tried.len())).unwrap_or(0);
-        let claimed = match (free(ALONE, &alone), free(IN_LANES, &in_lanes)) {
-            (0, 0) => Vec::new(),
-            (places, lanes) => core.store.claim_effects(places, lanes).await.unwrap_or_else(|error| {
-                tracing::error!(%error, "effects could not be claimed");
-                Vec::new()
-            }),
-        };
+        let lanes = u32::try_from(IN_LANES.saturating_sub(in_lanes.len())).unwrap_or(0);
+        let claimed = core.store.claim_effects(ALONE, lanes).await.unwrap_or_else(|error| {
+            tracing::error!(%error, "effects could not be claimed");
+            Vec::new()
+        });
         let found = !claimed.is_empty();
         for claim in claimed {
             let core = core.clone();

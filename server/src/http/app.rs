@@ -63,6 +63,18 @@ const PRODUCT_RATE: u32 = 2;
 /// And at once: everything that it may sell, after it has changed its key.
 const PRODUCT_BURST: u32 = 1_000;
 
+/// Payment requests of a merchant in a second, and at once: customers who come to pay. What nobody pays is kept for two
+/// days.
+const REQUEST_RATE: u32 = 10;
+const REQUEST_BURST: u32 = 1_000;
+/// Offers that an account puts into price lists in a second: each is kept for good, for those who have bought by it.
+const OFFER_RATE: u32 = 2;
+/// And at once: one for each resource that it may publish.
+const OFFER_BURST: u32 = 5_000;
+/// Names of merchants that an account claims, or claims with another title or address, within [`CLAIMS_PERIOD`].
+const CLAIMS: u32 = 20;
+const CLAIMS_PERIOD: Duration = Duration::from_secs(3600);
+
 /// Who may do how much. Per process.
 #[derive(Debug)]
 pub struct Gates {
@@ -79,6 +91,12 @@ pub struct Gates {
     pub challenged_hosts: Buckets<String>,
     /// Products sold, or sold in another revision, by merchant: each is a change of the index that everybody searches.
     pub products: Buckets<MerchantId>,
+    /// Payment requests, by merchant.
+    pub requests: Buckets<MerchantId>,
+    /// Offers in price lists, by account.
+    pub offers: Buckets<AccountId>,
+    /// Claims of merchants' names, by account: another address makes an endpoint with keys of its own.
+    pub claims: Buckets<AccountId>,
     /// Wrong passwords, by account and address: a stranger uses up his own tries, and not the owner's.
     pub sign_in: Buckets<(LookupHash, IpAddr)>,
     /// Wrong passwords, by address: a guesser has many accounts.
@@ -117,6 +135,9 @@ impl Server {
             challenges: Buckets::new(Rate::per_period(CHALLENGES, ATTEMPTS_PERIOD)),
             challenged_hosts: Buckets::new(Rate::per_period(CHALLENGES.saturating_mul(5), ATTEMPTS_PERIOD)),
             products: Buckets::new(Rate::per_second(PRODUCT_RATE, PRODUCT_BURST)),
+            requests: Buckets::new(Rate::per_second(REQUEST_RATE, REQUEST_BURST)),
+            offers: Buckets::new(Rate::per_second(OFFER_RATE, OFFER_BURST)),
+            claims: Buckets::new(Rate::per_period(CLAIMS, CLAIMS_PERIOD)),
             sign_in: Buckets::new(times(1)),
             sign_in_address: Buckets::new(times(5)),
             sign_in_account: Buckets::new(times(10)),

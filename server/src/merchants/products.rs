@@ -3,7 +3,7 @@
 use super::orders::former_key;
 use crate::Core;
 use crate::billing::answers::ServiceError;
-use crate::store::{Merchant, MerchantState, ProductOutcome, ProductRevision};
+use crate::store::{MAX_OPEN_REQUESTS, Merchant, MerchantState, ProductOutcome, ProductRevision, RequestOutcome};
 use portcullis_protocol::limits::{MAX_PRODUCTS, MAX_REQUEST_LIFE};
 use portcullis_protocol::wire::{PaymentRequestAnswer, PaymentRequestEntry, ProductAnswer};
 use portcullis_protocol::{Digest, Money, PaymentRequest, Product, ProductName, Reason, Unverified};
@@ -51,8 +51,12 @@ pub async fn end(core: &Core, merchant: &Merchant, name: &ProductName) -> Result
 /// Takes a request, which whoever opens it can pay, once.
 ///
 /// # Errors
-/// `product-unknown` if its product is not sold; [`ServiceError::Unacceptable`].
+/// `merchant-unknown` if the merchant is not approved; `product-unknown` if its product is not sold;
+/// [`ServiceError::Unacceptable`].
 pub async fn request(core: &Core, merchant: &Merchant, compact: &str) -> Result<PaymentRequestAnswer, ServiceError> {
+    if merchant.state != MerchantState::Approved {
+        return Err(Reason::MerchantUnknown.into());
+    }
     let unacceptable = |why: String| ServiceError::Unacceptable(format!("the request is not accepted: {why}").into());
     let signed = Unverified::<PaymentRequest>::parse(compact)
         .and_then(|request| request.verify(&merchant.key))
@@ -71,10 +75,16 @@ pub async fn request(core: &Core, merchant: &Merchant, compact: &str) -> Result<
     if !product.is_some_and(|product| product.is_sold && product.merchant == merchant.id) {
         return Err(Reason::ProductUnknown.into());
     }
-    if !core.store.store_request(&merchant.id, &merchant.key, &signed.digest(), request, compact).await? {
-        return Err(Reason::MerchantUnknown.into());
-    }
     let digest = signed.digest();
+    match core.store.store_request(&merchant.id, &merchant.key, &digest, request, compact).await? {
+        RequestOutcome::Stored => {}
+        // Suspended, or with another key, since its request came in.
+        RequestOutcome::NotSigned => return Err(Reason::MerchantUnknown.into()),
+        RequestOutcome::TooMany => {
+            let why = format!("{MAX_OPEN_REQUESTS} requests of the merchant wait to be paid: let them expire sooner");
+            return Err(unacceptable(why));
+        }
+    }
     Ok(PaymentRequestAnswer { request: digest, url: format!("{}/pay/{digest}", core.origin) })
 }
 

@@ -154,6 +154,7 @@ pub async fn redeem(core: &Core, buyer: impl Into<Buyer>, typed: &str) -> Result
             rights: offer.rights,
             at: Some(at.seconds()),
         }),
+        RedeemOutcome::ShutOut(reason) => Err(reason.into()),
         RedeemOutcome::Unknown => Err(Reason::CodeUnknown.into()),
         RedeemOutcome::Spent => Err(Reason::CodeSpent.into()),
         RedeemOutcome::Void => Err(Reason::CodeVoid.into()),

@@ -63,6 +63,8 @@ writes! {
     PublisherClaim, "publisher.claim";
     /// A publisher's key is changed.
     PublisherVouch, "publisher.vouch";
+    /// Some of what a publisher's key does not stand for leaves the index.
+    PublisherUnlist, "publisher.unlist";
     /// A publisher's key adopts what an earlier one signed.
     PublisherAdopt, "publisher.adopt";
     /// A resource is published.

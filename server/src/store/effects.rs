@@ -15,7 +15,7 @@ use crate::ops::clock::Timestamp;
 use async_trait::async_trait;
 use portcullis_protocol::OrderId;
 use portcullis_protocol::encoding::Octets;
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// An effect. As text it is the key under which whoever does it is asked.
@@ -59,6 +59,21 @@ impl EffectKind {
             Self::CodeCatchUp => "code-catch-up",
         }
     }
+
+    /// Whether it is asked of the payment provider of an order, which is its subject.
+    #[must_use]
+    pub(crate) const fn is_of_payment(self) -> bool {
+        matches!(self, Self::Charge | Self::Refund)
+    }
+}
+
+/// Effects in no lane that are tried beside all others: those of one kind, at one payment provider if one is asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct EffectGroup {
+    /// What is done.
+    pub(crate) kind: EffectKind,
+    /// The payment provider; empty if none is asked.
+    pub(crate) provider: String,
 }
 
 /// What there is one effect of.
@@ -113,9 +128,10 @@ impl EffectClaim {
 }
 
 /// The claims that this process works on. One of its lease that is not among them was left behind, by a panic or by an
-/// answer that was lost: nobody in this process has to wait for it.
+/// answer that was lost: nobody in this process has to wait for it. Each with its group, if it takes a place of that:
+/// what somebody waits for takes none.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct ClaimsAtWork(Arc<Mutex<HashSet<(EffectId, i64)>>>);
+pub(crate) struct ClaimsAtWork(Arc<Mutex<HashMap<(EffectId, i64), Option<EffectGroup>>>>);
 
 /// One of them, until it is dropped.
 #[derive(Debug)]
@@ -126,16 +142,21 @@ pub(crate) struct AtWork {
 
 impl ClaimsAtWork {
     /// This process works on a claim.
-    pub(crate) fn begin(&self, id: EffectId, fence: i64) -> AtWork {
-        self.claims().insert((id, fence));
+    pub(crate) fn begin(&self, id: EffectId, fence: i64, group: Option<EffectGroup>) -> AtWork {
+        self.claims().insert((id, fence), group);
         AtWork { claims: self.clone(), claim: (id, fence) }
     }
 
     pub(crate) fn has(&self, id: EffectId, fence: i64) -> bool {
-        self.claims().contains(&(id, fence))
+        self.claims().contains_key(&(id, fence))
     }
 
-    fn claims(&self) -> std::sync::MutexGuard<'_, HashSet<(EffectId, i64)>> {
+    /// How many places of a group are taken.
+    pub(crate) fn taken(&self, group: &EffectGroup) -> usize {
+        self.claims().values().filter(|taken| taken.as_ref() == Some(group)).count()
+    }
+
+    fn claims(&self) -> std::sync::MutexGuard<'_, HashMap<(EffectId, i64), Option<EffectGroup>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -187,8 +208,9 @@ pub const QUEUE_COUNTED: u32 = 10_000;
 /// Effects.
 #[async_trait]
 pub trait Effects {
-    /// Claims effects that are due by now, or whose claims are over: at most `alone` of those in no lane, and at most
-    /// `in_lanes` of the others.
+    /// Claims effects that are due by now, or whose claims are over. In no lane each kind, at each payment provider,
+    /// has places of its own: so many that this process tries `alone` of them at once, those that it claimed before
+    /// included. Of the effects in lanes it claims at most `in_lanes`.
     async fn claim_effects(&self, alone: u32, in_lanes: u32) -> Result<Vec<EffectClaim>, StoreError>;
 
     /// Claims an effect for somebody who waits for it, due or not. One that failed is tried again if `retry` says so.

@@ -195,6 +195,21 @@ impl RequestRecord {
     }
 }
 
+/// Payment requests of a merchant that somebody could pay at once, at most: several thousand customers at the till. They
+/// all end in one transaction when the merchant changes its key.
+pub const MAX_OPEN_REQUESTS: u32 = 10_000;
+
+/// What became of a payment request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RequestOutcome {
+    /// It can be paid.
+    Stored,
+    /// The merchant has as many that can be paid as it may have.
+    TooMany,
+    /// The key that signed it is not the merchant's any more, or the merchant is not approved, or suspended.
+    NotSigned,
+}
+
 /// What became of a product that is to be sold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ProductOutcome {
@@ -260,7 +275,7 @@ pub trait Merchants {
     async fn product(&self, digest: &Digest) -> Result<Option<ProductRevision>, StoreError>;
 
     /// Stores a payment request, which a key has signed, of the merchant whose product it names. The same again changes
-    /// nothing. Returns false if the key is not the merchant's any more, or the merchant is suspended.
+    /// nothing.
     async fn store_request(
         &self,
         merchant: &MerchantId,
@@ -268,7 +283,7 @@ pub trait Merchants {
         digest: &Digest,
         request: &PaymentRequest,
         compact: &str,
-    ) -> Result<bool, StoreError>;
+    ) -> Result<RequestOutcome, StoreError>;
 
     /// A payment request.
     async fn payment_request(&self, digest: &Digest) -> Result<Option<RequestRecord>, StoreError>;

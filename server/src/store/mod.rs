@@ -61,10 +61,10 @@ pub use cycle::{
     VerificationQuery, VerifyOutcome,
 };
 pub use devices::{DecideOutcome, Decision, Device, DeviceState, Devices, NewDevice, NewTokens, PollOutcome};
-pub(crate) use effects::ClaimsAtWork;
 pub use effects::{
     ClaimEffect, EffectClaim, EffectId, EffectKind, EffectOf, EffectQueue, EffectVerdict, Effects, QUEUE_COUNTED,
 };
+pub(crate) use effects::{ClaimsAtWork, EffectGroup};
 pub use events::{Cursor, EventPage, EventRecord, Events, Receiver};
 pub use figures::{Commits, Figures, StoreFigures, StoreWork};
 pub use identity::{Identities, IdentityRecord};
@@ -73,8 +73,9 @@ pub(crate) use leases::{Claim, Running};
 pub use leases::{Fence, Leases};
 pub use ledger::{Balance, Ledger, LedgerAccount, Transfer};
 pub use merchants::{
-    Merchant, MerchantDecision, MerchantId, MerchantOutcome, MerchantState, MerchantVouchOutcome, MerchantVouchRecord,
-    Merchants, NewMerchant, NewMerchantEndpoint, NewMerchantVouch, ProductOutcome, ProductRevision, RequestRecord,
+    MAX_OPEN_REQUESTS, Merchant, MerchantDecision, MerchantId, MerchantOutcome, MerchantState, MerchantVouchOutcome,
+    MerchantVouchRecord, Merchants, NewMerchant, NewMerchantEndpoint, NewMerchantVouch, ProductOutcome,
+    ProductRevision, RequestOutcome, RequestRecord,
 };
 pub use offers::{NewOffer, Offers, OffersOutcome, OpenedPart};
 pub use orders::{

@@ -225,6 +225,8 @@ pub enum Redundant {
     Held,
     /// The account holds the operation until this moment, and what is ordered ends as well.
     HeldUntil(Timestamp),
+    /// The account has had the operation for nothing before, which can be had once.
+    Had,
     /// The operation is free.
     Free,
     /// The operation is on order, for good, on other terms.
@@ -303,6 +305,8 @@ pub enum OpenOutcome {
     NoRoom,
     /// As many orders of the account as there can be wait for their payment.
     TooManyPending,
+    /// As many orders of the account as there can be ended unpaid lately.
+    TooManyUnpaid,
 }
 
 /// What the provider decided.

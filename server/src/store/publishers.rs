@@ -107,6 +107,10 @@ pub trait Publishers {
     /// no more; who has rights in it keeps them.
     async fn vouch(&self, vouch: NewVouch) -> Result<VouchOutcome, StoreError>;
 
+    /// Takes some of what a publisher's key stands for no version of out of the index that is searched. It is off sale
+    /// since that key came into use. Returns whether there is more.
+    async fn unlist(&self, name: &PublisherName) -> Result<bool, StoreError>;
+
     /// What a publisher of this account has published, by name, on sale or not: `limit` names behind the first `skip`.
     /// `None` if it is another account's, or there is none.
     async fn resource_names(

@@ -4,7 +4,7 @@ use super::{Buyer, StoreError};
 use crate::ops::clock::Timestamp;
 use async_trait::async_trait;
 use portcullis_protocol::{
-    AccountId, BatchId, CodeSerial, Digest, Offer, OperationName, PublisherName, ResourceName, Rights,
+    AccountId, BatchId, CodeSerial, Digest, Offer, OperationName, PublisherName, Reason, ResourceName, Rights,
 };
 
 /// The keyed hash under which a redemption code is stored.
@@ -88,6 +88,8 @@ pub enum RedeemOutcome {
         /// When it did.
         at: Timestamp,
     },
+    /// The terminal was revoked or the account suspended meanwhile.
+    ShutOut(Reason),
     /// There is no such code.
     Unknown,
     /// Another account has redeemed it.

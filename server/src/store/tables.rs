@@ -89,7 +89,7 @@ const TABLES: &[(&str, &str)] = &[
     (
         "effects",
         "id:blob kind:text subject:blob part:int lane:blob state:int next_at:int fence:int tries:int lease:int \
-         created_at:int ended_at:int",
+         created_at:int ended_at:int provider:text",
     ),
     ("effect_lanes", "lane:blob due_at:int places:int"),
     ("event_receivers", "kind:int id:blob seq:int first:int"),
@@ -113,7 +113,7 @@ const TABLES: &[(&str, &str)] = &[
     ("trigrams", "trigram:int weight:int listing:int"),
     (
         "payment_requests",
-        "digest:blob merchant:blob product:blob request:text compact:text expires_at:int ended_at:int",
+        "digest:blob merchant:blob product:blob request:text compact:text expires_at:int ended_at:int spent:int",
     ),
     ("merchant_health", "merchant:blob minute:int decided:int in_time:int"),
     (

@@ -12,7 +12,9 @@ use portcullis_server::crypto::secrets::rng;
 use portcullis_server::effects;
 use portcullis_server::merchants::{self, products, registration};
 use portcullis_server::ops::faults::{Phase, Write};
-use portcullis_server::store::{CodeOrder, MerchantDecision, MerchantOutcome, ProductOutcome, ProductRevision};
+use portcullis_server::store::{
+    CodeOrder, MerchantDecision, MerchantOutcome, ProductOutcome, ProductRevision, RequestOutcome,
+};
 use tokio::net::TcpListener;
 
 /// More orders than one transaction tells of: three steps.
@@ -209,10 +211,10 @@ async fn what_a_suspended_merchant_or_its_former_key_had_under_way_is_not_sold()
     let sold = async |name: &str, by: &PublicKey| store.sell_product(product(name), by).await.expect("answered");
     store.decide_merchant(&shop.merchant.name, MerchantDecision::Suspend).await.expect("suspended");
     assert_eq!(sold("late-key", own).await, ProductOutcome::NotSigned);
-    assert!(!ask(own).await);
+    assert_eq!(ask(own).await, RequestOutcome::NotSigned);
     store.decide_merchant(&shop.merchant.name, MerchantDecision::Restore).await.expect("restored");
     assert_eq!(sold("late-key", other.public()).await, ProductOutcome::NotSigned, "a key that is not its own");
-    assert!(!ask(other.public()).await);
+    assert_eq!(ask(other.public()).await, RequestOutcome::NotSigned);
     let names: Vec<String> = store
         .products(&shop.merchant.id)
         .await
@@ -223,7 +225,7 @@ async fn what_a_suspended_merchant_or_its_former_key_had_under_way_is_not_sold()
     assert_eq!(names, ["game-key"], "nothing of it is there after the restoration");
     // The control.
     assert_eq!(sold("late-key", own).await, ProductOutcome::Sold);
-    assert!(ask(own).await);
+    assert_eq!(ask(own).await, RequestOutcome::Stored);
 }
 
 /// What became of orders waits at an address that does not answer, and the merchant moves to another one.

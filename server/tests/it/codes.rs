@@ -851,6 +851,33 @@ async fn a_merchant_that_fails_gets_one_order_a_minute_until_it_delivers_again()
     assert_eq!(health.decided, 0, "an hour later it is forgotten");
 }
 
+/// Orders that were opened before anybody knew that a merchant fails are paid after it: each buyer would wait for
+/// nothing.
+#[tokio::test]
+async fn what_was_opened_before_a_merchant_failed_goes_back_beyond_one_a_minute() {
+    let world = World::new().await;
+    let (shop, machine) = (Shop::new(&world.core, "games").await, world.machine("ada@example.org").await);
+    let key = ReleaseSecretKey::generate(&mut rng());
+    let mut opened = Vec::new();
+    for _ in 0..4 {
+        opened.push(order(&world, &machine, wanted(shop.product, &key, "pending")).await.expect("pending").order);
+    }
+    misses(&world, &machine, &shop, 4).await;
+    let settle = async |order| play(&world.core, order, PaymentChange::Settled(PRICE.parse().expect("a price"))).await;
+    for order in &opened[..2] {
+        settle(*order).await;
+    }
+    assert_eq!(state(&world, &opened[0]).await, CodeState::Paid, "one a minute");
+    assert_eq!(phase(&world, &opened[1]).await, OrderPhase::Refunding, "not two");
+    world.core.clock.advance(61);
+    settle(opened[2]).await;
+    shop.deliver(&world.core, &opened[2]).await.expect("it is back");
+    after(&world, 3700).await;
+    // The control: of a merchant that does not fail.
+    settle(opened[3]).await;
+    shop.deliver(&world.core, &opened[3]).await.expect("delivered");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn of_what_races_over_two_processes_one_thing_happens() {
     let world = World::new().await;

@@ -1,17 +1,20 @@
 //! Effects: each arrow, each claim, and processes that die at any of them.
 
+use crate::codes::{Shop, bought, play};
 use crate::database::Of;
 use crate::metered::booked;
 use crate::world::{Machine, World, count, fresh, keyed, open_core, order_request};
 use portcullis_faulty::Faults;
 use portcullis_protocol::encoding::Octets;
 use portcullis_protocol::wire::OrderState;
-use portcullis_protocol::{Money, OrderId};
+use portcullis_protocol::{Money, OrderId, ReleaseSecretKey};
 use portcullis_server::Core;
 use portcullis_server::billing::orders;
 use portcullis_server::billing::payment::{
-    Begun, Charge, Decision, Payment, PaymentError, PaymentProvider, PaymentState, Payments, RefundState, Sandbox,
+    Begun, Charge, Decision, Payment, PaymentChange, PaymentError, PaymentProvider, PaymentState, Payments,
+    RefundState, Sandbox,
 };
+use portcullis_server::crypto::secrets::rng;
 use portcullis_server::effects;
 use portcullis_server::effects::state::{ARROWS, EffectState, EffectStep};
 use portcullis_server::ops::clock::Clock;
@@ -445,4 +448,103 @@ async fn the_first_claim_acts_and_every_later_one_asks() {
         ClaimEffect::Claimed(again) => assert!(!again.is_first()),
         other => panic!("{other:?}"),
     }
+}
+
+/// A provider that takes orders and never answers after that.
+struct Silent;
+
+#[async_trait::async_trait]
+impl PaymentProvider for Silent {
+    fn name(&self) -> &'static str {
+        "silent"
+    }
+
+    async fn begin(&self, _: &Charge) -> Result<Begun, PaymentError> {
+        Ok(portcullis_server::billing::payment::Outcome::Pending.into())
+    }
+
+    async fn look_up(&self, _: &Payment) -> Result<PaymentState, PaymentError> {
+        std::future::pending().await
+    }
+
+    async fn refund(&self, _: &Payment, _: Money) -> Result<RefundState, PaymentError> {
+        std::future::pending().await
+    }
+}
+
+/// A server that has both, and so many orders at the silent one, which are due.
+async fn many_at_a_silent_provider(world: &World, count: usize) -> Core {
+    let payments = Payments::none().with(Sandbox::default()).with(Silent);
+    let core = Core { payments, ..world.core.clone() };
+    let mut request = order_request(world.offer("resize").await.1, "token");
+    (request.payment.provider, request.again) = ("silent".into(), true);
+    for account in 0..count.div_ceil(20) {
+        let machine = world.machine(&format!("payer{account}@example.org")).await;
+        for _ in 0..(count - account * 20).min(20) {
+            orders::order(&core, &machine.asker, &request, &fresh(&request)).await.expect("pending");
+        }
+    }
+    core.clock.advance(30);
+    core
+}
+
+/// Which of the claims are of an order, and how many of others there are.
+fn of_order(claims: &[EffectClaim], kind: EffectKind, order: &OrderId) -> (bool, usize) {
+    let of = EffectOf::order(kind, order);
+    (claims.iter().any(|claim| claim.of == of), claims.iter().filter(|claim| claim.of != of).count())
+}
+
+/// Whatever has been due at one provider for longest, what is due at another one and what needs none is tried beside it.
+#[tokio::test]
+async fn a_provider_that_does_not_answer_holds_up_no_other_and_no_deadline() {
+    let world = World::new().await;
+    let machine = world.machine("ada@example.org").await;
+    let core = many_at_a_silent_provider(&world, 35).await;
+    let shop = Shop::new(&core, "games").await;
+    let code = bought(&world, &machine, &shop, &ReleaseSecretKey::generate(&mut rng())).await.id;
+    let pending = order(&world, &machine, "pending").await;
+    let refund = order(&world, &machine, "ok+refund-late").await;
+    orders::refund(&core, &refund).await.expect("begun");
+    core.clock.advance(601);
+    let claims = core.store.claim_effects(10, 0).await.expect("claimed");
+    assert!(of_order(&claims, EffectKind::Charge, &pending).0, "the other provider is asked: {claims:?}");
+    assert!(of_order(&claims, EffectKind::CodeDeadline, &code).0, "and an order of codes is late: {claims:?}");
+    assert!(of_order(&claims, EffectKind::Refund, &refund).0, "and one is paid back: {claims:?}");
+    assert_eq!(claims.len(), 13, "of those of the silent one as many as there are places: {claims:?}");
+    // While those are asked about, no more of them are; another process has places of its own.
+    assert!(core.store.claim_effects(10, 0).await.expect("claimed").is_empty());
+    let second = world.second().await;
+    assert_eq!(second.store.claim_effects(10, 0).await.expect("claimed").len(), 10);
+    drop(claims);
+    assert_eq!(core.store.claim_effects(10, 0).await.expect("claimed").len(), 10, "the places are free again");
+}
+
+/// What a process that died was at comes before what has only become due, however much that is.
+#[tokio::test]
+async fn what_was_left_behind_is_taken_up_before_what_is_due() {
+    let world = World::new().await;
+    let machine = world.machine("ada@example.org").await;
+    let second = world.second().await;
+    let left = order(&world, &machine, "pending").await;
+    second.clock.advance(30);
+    assert_eq!(second.store.claim_effects(10, 0).await.expect("claimed").len(), 1);
+    let core = many_at_a_silent_provider(&world, 35).await;
+    second.store.close().await.expect("closed");
+    core.clock.advance(4);
+    let claims = core.store.claim_effects(10, 0).await.expect("claimed");
+    assert_eq!(of_order(&claims, EffectKind::Charge, &left), (true, 10), "{claims:?}");
+}
+
+/// A refund that its provider refused, and then made all the same, waits for nobody.
+#[tokio::test]
+async fn a_refused_refund_that_was_made_by_hand_is_done() {
+    let world = World::new().await;
+    let machine = world.machine("ada@example.org").await;
+    let refused = order(&world, &machine, "ok+refund-refused").await;
+    orders::refund(&world.core, &refused).await.expect_err("refused");
+    let of = EffectOf::order(EffectKind::Refund, &refused);
+    assert_eq!(state(&world.core, of).await, EffectState::Failed);
+    play(&world.core, refused, PaymentChange::Refunded).await;
+    assert_eq!(phase(&world.core, &refused).await, OrderPhase::Refunded);
+    assert_eq!(state(&world.core, of).await, EffectState::Done);
 }

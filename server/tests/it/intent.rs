@@ -484,6 +484,54 @@ async fn what_costs_nothing_is_had_once() {
     assert_eq!(count(&world, "SELECT count(*) FROM entitlements"), 1);
 }
 
+/// A trial is no supply: also of what is counted, or ends, and by whichever offer.
+#[tokio::test]
+async fn a_trial_at_no_charge_is_had_once() {
+    let world = World::new().await;
+    let paid = ("resize", Rights::Uses { count: 10 }, "1.00 EUR");
+    let more = Rights::Uses { count: 2 };
+    for trial in [Rights::Uses { count: 1 }, Rights::Rental { start_within: 1000, use_within: 100 }] {
+        let machine = world.machine(&format!("{}@example.org", trial.model())).await;
+        world.price(&[("preview", trial, "0.00 EUR"), paid]).await;
+        buy(&world.core, &world, &machine, "preview", "ok").await.expect("had");
+        world.run(&machine, "preview").await.expect("tried");
+        world.core.clock.advance(2000);
+        assert_eq!(reason(buy(&world.core, &world, &machine, "preview", "ok").await), Reason::ConfirmationRequired);
+        assert_eq!(reason(buy_again(&world, &machine, "preview", "ok").await), Reason::ConfirmationRequired);
+        world.price(&[("preview", more, "0.00 EUR"), paid]).await;
+        assert_eq!(reason(buy_again(&world, &machine, "preview", "ok").await), Reason::ConfirmationRequired);
+        // The controls: what is paid for, at once and after that, and somebody else.
+        buy(&world.core, &world, &machine, "resize", "ok").await.expect("bought");
+        world.price(&[("preview", more, "0.50 EUR"), paid]).await;
+        buy(&world.core, &world, &machine, "preview", "ok").await.expect("bought");
+    }
+}
+
+/// Each order is a row for good, and a request at the provider: whoever has none paid opens some a day.
+#[tokio::test]
+async fn an_account_opens_some_orders_a_day_that_end_unpaid() {
+    let world = World::new().await;
+    let machine = world.machine("ada@example.org").await;
+    let mut declined = 0;
+    let refused = loop {
+        match buy(&world.core, &world, &machine, "resize", "decline").await {
+            Ok(answer) => assert_eq!(answer.state, OrderState::Declined),
+            Err(refused) => break refused,
+        }
+        declined += 1;
+        assert!(declined <= 200, "no end");
+    };
+    assert_eq!(declined, 200);
+    let ServiceError::Refused(refused) = refused else { panic!("{refused:?}") };
+    assert_eq!(refused.reason, Reason::PaymentRequired);
+    assert!(refused.detail.is_some_and(|said| said.contains("a day")));
+    // The controls: somebody else, and a day later.
+    let stranger = world.machine("eve@example.org").await;
+    buy(&world.core, &world, &stranger, "resize", "ok").await.expect("hers");
+    world.core.clock.advance(24 * 3600 + 1);
+    buy(&world.core, &world, &machine, "resize", "ok").await.expect("bought");
+}
+
 /// A key names one request: with another wish it is another request.
 #[tokio::test]
 async fn a_confirmed_order_is_another_request() {

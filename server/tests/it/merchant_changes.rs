@@ -102,6 +102,29 @@ async fn what_an_old_key_signed_is_not_sold_under_a_new_one_and_orders_go_on() {
     assert_eq!((former.len(), former.first(), entry.vouches.len()), (2, Some(old.public()), 2));
 }
 
+/// A merchant may have a million of them, and has to change its key at once when it is stolen.
+#[tokio::test]
+async fn what_was_paid_is_not_written_again_when_a_key_changes() {
+    let world = World::new().await;
+    let (mut shop, machine) = (Shop::new(&world.core, "games").await, world.machine("ada@example.org").await);
+    let mut asked = Vec::new();
+    for _ in 0..3 {
+        let request = signed_request(&world.core, &shop, "15.00 EUR");
+        products::request(&world.core, &shop.merchant, request.compact()).await.expect("taken");
+        asked.push(request.digest());
+    }
+    for request in &asked[1..] {
+        let pay = CodeOrderRequest { request: Some(*request), ..wanted(shop.product, &key(), "ok") };
+        order(&world, &machine, pay).await.expect("paid");
+    }
+    vouch(&world, &mut shop, 1).await.expect("vouched");
+    assert_eq!(count(&world, "SELECT count(*) FROM payment_requests WHERE ended_at IS NOT NULL"), 1);
+    // None of them leaves with those that nobody has paid.
+    world.core.clock.advance(3 * 86_400);
+    world.core.store.sweep().await.expect("swept");
+    assert_eq!(count(&world, "SELECT count(*) FROM payment_requests"), 2);
+}
+
 /// The endpoints of a merchant: address and state.
 async fn endpoints(world: &World, shop: &Shop) -> Vec<(String, EndpointState)> {
     let owner = Receiver::Merchant(shop.merchant.id.0);

@@ -2,6 +2,7 @@
 //! answers, one that only repeats what it hears, and one that answers for somebody else.
 
 use crate::browser::Browser;
+use crate::database::Of;
 use crate::stage::Stage;
 use crate::terminal::{Draft, Terminal, now, rng};
 use axum::body::Bytes;
@@ -18,10 +19,11 @@ use portcullis_protocol::wire::{
     OwnershipRequest, PaymentMethod, PaymentRequestAnswer, PaymentRequestRequest, ProductAnswer, ProductRequest,
 };
 use portcullis_protocol::{
-    CodeAccepted, Document, MerchantClaim, MerchantName, MerchantVouch, OrderId, Ownership, PaymentRequest, Product,
-    PublicKey, Reason, ReleaseSecretKey, SealedCode, SecretKey, Unverified, Verification, Verified, WebhookUrl, paths,
+    CodeAccepted, Digest, Document, MerchantClaim, MerchantName, MerchantVouch, OrderId, Ownership, PaymentRequest,
+    Product, PublicKey, Reason, ReleaseSecretKey, SealedCode, SecretKey, Unverified, Verification, Verified,
+    WebhookUrl, paths,
 };
-use portcullis_server::store::MerchantDecision;
+use portcullis_server::store::{MerchantDecision, RequestOutcome};
 use reqwest::Method;
 use serde_json::{Value, json};
 use std::sync::{Arc, Mutex};
@@ -377,6 +379,92 @@ async fn challenges_are_sent_a_few_times_and_not_to_a_third_party_all_the_time()
     assert!((20..26).contains(&sent), "{sent} challenges: {statuses:?}");
     assert_eq!((statuses[0], statuses[29]), (200, 429), "{statuses:?}");
     let _: MerchantStatus = merchant.get_yes(&Draft::get(paths::OWN_MERCHANT)).await;
+    stage.stop().await;
+}
+
+/// Each claim with another address makes an endpoint with keys, and holds what all endpoints and the catalogue need.
+#[tokio::test]
+async fn names_of_merchants_are_claimed_a_few_times_an_hour() {
+    let stage = stage().await;
+    let (mut owner, key) = (stage.customer("owner@example.org").await, SecretKey::generate(&mut rng()));
+    let endpoint = Endpoint::open(&key).await;
+    let asked = claim(&stage, &endpoint, &key);
+    let mut statuses = Vec::new();
+    for _ in 0..30 {
+        statuses.push(owner.send(&Draft::post(paths::MERCHANTS, &asked)).await.status.as_u16());
+    }
+    let passed = statuses.iter().filter(|status| **status == 200).count();
+    assert_eq!((passed, statuses[29]), (20, 429), "{statuses:?}");
+    // The control: somebody else.
+    let mut other = stage.customer("other@example.org").await;
+    let answer = other.send(&Draft::post(paths::MERCHANTS, &asked)).await;
+    assert_eq!(answer.status, 422, "the name is taken, which it is told");
+    stage.stop().await;
+}
+
+/// Whoever could sell nothing asks nobody to pay.
+#[tokio::test]
+async fn a_merchant_that_is_not_approved_asks_for_no_payment() {
+    let stage = stage().await;
+    let core = &stage.running.app().core;
+    let mut shop = crate::codes::Shop::new(core, "games").await;
+    let sql = "UPDATE merchants SET approved_at = NULL";
+    stage.database().run(sql);
+    shop.merchant = core.store.merchant(&shop.merchant.name).await.expect("read").expect("a merchant");
+    let mut merchant = by(&stage, &shop.key).await;
+    let ask = |request: String| Draft::post(paths::MERCHANT_REQUESTS, &PaymentRequestRequest { request });
+    let signed = || crate::codes::signed_request(core, &shop, "15.00 EUR");
+    let refused = merchant.get_no(&ask(signed().compact().to_owned())).await;
+    assert_eq!(refused.reason, Reason::MerchantUnknown);
+    // Also if the operator has taken the approval back since the request came in.
+    let (request, digest) = (signed(), Digest::of(b"a request"));
+    let stored = core.store.store_request(&shop.merchant.id, shop.key.public(), &digest, request.document(), "");
+    assert_ne!(stored.await.expect("answered"), RequestOutcome::Stored);
+    core.store.decide_merchant(&shop.merchant.name, MerchantDecision::Approve).await.expect("approved");
+    let _: PaymentRequestAnswer = merchant.get_yes(&ask(signed().compact().to_owned())).await;
+    stage.stop().await;
+}
+
+/// What nobody pays is kept for days, and all that can be paid ends in one transaction when the key changes.
+#[tokio::test]
+async fn a_merchant_asks_for_so_many_payments_at_once() {
+    let stage = stage().await;
+    let core = &stage.running.app().core;
+    let shop = crate::codes::Shop::new(core, "games").await;
+    let mut merchant = by(&stage, &shop.key).await;
+    let signed = || crate::codes::signed_request(core, &shop, "15.00 EUR").compact().to_owned();
+    let ask = |request: String| Draft::post(paths::MERCHANT_REQUESTS, &PaymentRequestRequest { request });
+    let first = signed();
+    let answer: PaymentRequestAnswer = merchant.get_yes(&ask(first.clone())).await;
+    let (merchant_id, exp) = (shop.merchant.id.0.0, core.clock.now().plus(3600).millis());
+    for chunk in 0..25 {
+        let rows = (0..400).map(|number| format!("(x'{:064x}', ?1, ?2, '{{}}', '', ?3)", chunk * 400 + number));
+        let rows = rows.collect::<Vec<_>>().join(", ");
+        let columns = "digest, merchant, product, request, compact, expires_at";
+        let sql = format!("INSERT INTO payment_requests ({columns}) VALUES {rows}");
+        let values = [Of::Blob(&merchant_id), Of::Blob(shop.product.as_bytes()), Of::Int(exp)];
+        assert_eq!(stage.database().change(&sql, &values), 400);
+    }
+    let refused = merchant.send(&ask(signed())).await;
+    assert!(refused.status == 422 && refused.text().contains("10000"), "{}", refused.text());
+    // The controls: the same again is no further one, and those that have expired do not count.
+    let again: PaymentRequestAnswer = merchant.get_yes(&ask(first)).await;
+    assert_eq!(again.request, answer.request);
+    stage.database().run("UPDATE payment_requests SET expires_at = 0");
+    let _: PaymentRequestAnswer = merchant.get_yes(&ask(signed())).await;
+
+    let gate = &stage.running.app().gates.requests;
+    let mut held = false;
+    for _ in 0..50 {
+        while gate.take(shop.merchant.id).is_ok() {}
+        let status = merchant.send(&ask(signed())).await.status.as_u16();
+        held = status == 429;
+        assert!(held || status == 200, "{status}");
+        if held {
+            break;
+        }
+    }
+    assert!(held, "it is never held back");
     stage.stop().await;
 }
 

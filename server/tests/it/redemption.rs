@@ -8,6 +8,7 @@ use portcullis_protocol::wire::{GiftsAnswer, GiftsRequest, RedemptionAnswer};
 use portcullis_protocol::{Digest, PublisherName, Reason, ResourceName, Rights};
 use portcullis_server::crypto::secrets::random;
 use portcullis_server::merchants::redemption;
+use portcullis_server::store::Buyer;
 use portcullis_server::{Core, ServiceError};
 
 fn names() -> (PublisherName, ResourceName) {
@@ -169,6 +170,23 @@ async fn what_was_voided_or_has_expired_gives_nothing() {
     redeem(&world.core, &ada, &made.codes[0].code).await.expect("in time");
     world.core.clock.advance(61);
     assert_eq!(reason(redeem(&world.core, &ada, &made.codes[1].code).await), Reason::CodeVoid);
+}
+
+/// Whoever was shut out since the server asked who it is redeems nothing, and keeps the code.
+#[tokio::test]
+async fn who_was_shut_out_meanwhile_redeems_nothing() {
+    let world = World::new().await;
+    let made = make(&world, &asked(world.offer("view").await.1, 1)).await.expect("made");
+    let code = &made.codes[0].code;
+    let (ada, bob) = (world.machine("ada@example.org").await, world.machine("bob@example.org").await);
+    world.core.store.set_suspended(&ada.account, true).await.expect("suspended");
+    assert!(world.core.store.revoke_terminal(&bob.account, &bob.id).await.expect("revoked"));
+    assert_eq!(reason(redeem(&world.core, &ada, code).await), Reason::AccountSuspended);
+    let browser = redemption::redeem(&world.core, Buyer::Browser { account: ada.account }, code).await;
+    assert_eq!(reason(browser), Reason::AccountSuspended);
+    assert_eq!(reason(redeem(&world.core, &bob, code).await), Reason::TerminalRevoked);
+    // The control: another terminal of the account.
+    redeem(&world.core, &world.machine_of(bob.account).await, code).await.expect("redeemed");
 }
 
 #[tokio::test]

@@ -3,11 +3,12 @@
 use crate::metered::{accepted, booked, metered, pay, purse, top_up};
 use crate::world::{Machine, World, account, count, fresh, order_request, reason};
 use portcullis_protocol::wire::{OrderAnswer, OrderState};
-use portcullis_protocol::{Reason, Rights};
+use portcullis_protocol::{PublisherName, Reason, Rights, SecretKey};
 use portcullis_server::ServiceError;
 use portcullis_server::billing::orders;
 use portcullis_server::billing::payment::Decision;
-use portcullis_server::store::{AccountPage, OrderPhase, PublishOutcome, SearchQuery};
+use portcullis_server::crypto::secrets::rng;
+use portcullis_server::store::{AccountPage, NewVouch, OrderPhase, PublishOutcome, SearchQuery, VouchOutcome};
 
 async fn order(world: &World, machine: &Machine, operation: &str, token: &str) -> Result<OrderAnswer, ServiceError> {
     let digest = crate::intent::offer_in_force(world, operation);
@@ -52,6 +53,44 @@ async fn nothing_is_sold_of_an_operation_that_no_version_on_sale_has() {
     world.core.store.withdraw(&world.owner, &world.resource, String::new()).await.expect("withdrawn");
     assert_eq!(reason(order(&world, &machine, "resize", "ok").await), Reason::OperationUnknown);
     order(&world, &machine, "view", "ok").await.expect("2.0.0 has that");
+}
+
+/// A publisher of thousands of resources changes its key: they are off sale at once, and everybody else is served while
+/// they leave the index.
+#[tokio::test]
+async fn what_a_new_key_does_not_stand_for_leaves_the_index_some_at_a_time() {
+    let mut world = World::new().await;
+    for number in 0..60 {
+        world.publish(&format!("lake-{number}"), "1.0.0").await;
+    }
+    assert_eq!(shown(&world).await, (3, 20));
+    let indexed = |world: &World| count(world, "SELECT count(*) FROM trigrams");
+    let (all, successor) = (indexed(&world), SecretKey::generate(&mut rng()));
+    let name: PublisherName = "lumen".parse().expect("a name");
+    let vouch = NewVouch {
+        account: world.owner,
+        name: name.clone(),
+        by: world.publisher.public().clone(),
+        key: successor.public().clone(),
+        seq: 1,
+        compact: "a vouch".into(),
+    };
+    assert!(matches!(world.core.store.vouch(vouch).await, Ok(VouchOutcome::Vouched)));
+    assert_eq!((shown(&world).await, indexed(&world)), ((0, 0), all));
+    // Nor is any of it on sale because its owner is in good standing again.
+    for suspended in [true, false] {
+        assert!(world.core.store.set_suspended(&world.owner, suspended).await.expect("set"));
+    }
+    assert_eq!(shown(&world).await, (0, 0));
+    assert!(world.core.store.unlist(&name).await.expect("unlisted"), "there are more");
+    let some = indexed(&world);
+    assert!(0 < some && some < all, "{some} of {all}");
+    assert!(!world.core.store.unlist(&name).await.expect("unlisted"));
+    assert_eq!(indexed(&world), 0);
+    // The control: what the new key signs is found.
+    world.publisher = successor;
+    world.publish("alpine-lake", "1.1.0").await;
+    assert_eq!(shown(&world).await, (3, 1));
 }
 
 #[tokio::test]

@@ -58,6 +58,7 @@ pub(crate) async fn put_offers(
 ) -> Result<OffersAnswer, Refused> {
     let (publisher, name): (PublisherName, ResourceName) = (segment(&publisher)?, segment(&name)?);
     let OffersRequest { offers } = caller.json()?;
+    app.gates.offers.take_many(*caller.account(), u32::try_from(offers.len()).unwrap_or(u32::MAX).max(1))?;
     let offers = offers::replace(&app.core, caller.account(), &publisher, &name, offers).await?;
     Ok(OffersAnswer { offers: offers.iter().map(|offer| offer.compact().to_owned()).collect() })
 }

@@ -79,6 +79,7 @@ pub(crate) async fn end(app: App, caller: ProvenMerchant, name: String) -> Resul
 )]
 pub(crate) async fn request(app: App, caller: ProvenMerchant, (): ()) -> Result<PaymentRequestAnswer, Refused> {
     let PaymentRequestRequest { request } = caller.json()?;
+    app.gates.requests.take(caller.merchant.id)?;
     Ok(products::request(&app.core, &caller.merchant, &request).await?)
 }
 

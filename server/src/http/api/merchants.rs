@@ -22,6 +22,7 @@ use portcullis_protocol::{Digest, MerchantName, paths};
 )]
 pub(crate) async fn claim(app: App, caller: ProvenTerminal, (): ()) -> Result<MerchantAnswer, Refused> {
     let MerchantRequest { claim } = caller.json()?;
+    app.gates.claims.take(*caller.account())?;
     Ok(registration::claim(&app.core, caller.account(), &claim).await?)
 }
 

@@ -7,7 +7,7 @@ use crate::http::app::App;
 use crate::http::auth::ProvenTerminal;
 use crate::http::problem::{ApiError, Refused};
 use crate::ops::config::Publishers;
-use crate::store::{ClaimOutcome, CountedPage, NewVouch, Page, Publisher, PublisherId, VouchOutcome};
+use crate::store::{ClaimOutcome, CountedPage, NewVouch, Page, Publisher, PublisherId, StoreError, VouchOutcome};
 use axum::Json;
 use axum::extract::State;
 use portcullis_protocol::encoding::Octets;
@@ -158,6 +158,7 @@ pub(crate) async fn vouch(app: App, caller: ProvenTerminal, name: String) -> Res
     // Said again after an answer got lost: then the key in use is already the successor, and the store knows the vouch.
     let known = app.core.store.vouches(&name).await.map_err(ApiError::internal)?.last() == Some(&compact);
     if known && publisher.owner == *caller.account() {
+        unlist(&app, name).await?;
         return Ok(DONE);
     }
     let vouch = vouch.verify(&publisher.key).map_err(|error| unacceptable(error.to_string()))?.into_document();
@@ -182,7 +183,10 @@ pub(crate) async fn vouch(app: App, caller: ProvenTerminal, name: String) -> Res
         compact,
     };
     match app.core.store.vouch(new).await.map_err(ApiError::internal)? {
-        VouchOutcome::Vouched => Ok(DONE),
+        VouchOutcome::Vouched => {
+            unlist(&app, name).await?;
+            Ok(DONE)
+        }
         VouchOutcome::NotOwner => Err(ApiError::Forbidden(format!("`{name}` is another account's")).into()),
         VouchOutcome::TooMany => {
             let text = format!(
@@ -192,6 +196,17 @@ pub(crate) async fn vouch(app: App, caller: ProvenTerminal, name: String) -> Res
         }
         VouchOutcome::Stale => Err(ApiError::Conflict(format!("`{name}` has changed its key meanwhile")).into()),
     }
+}
+
+/// Has the index forget what the new key does not stand for, some at a time, so that others are served in between. A
+/// publisher that goes away does not break it off.
+async fn unlist(app: &App, name: PublisherName) -> Result<(), ApiError> {
+    let core = app.core.clone();
+    let unlisted = tokio::spawn(async move {
+        while core.store.unlist(&name).await? {}
+        Ok::<(), StoreError>(())
+    });
+    unlisted.await.map_err(ApiError::internal)?.map_err(ApiError::internal)
 }
 
 async fn is_operator(app: &App, account: &AccountId) -> Result<bool, Refused> {

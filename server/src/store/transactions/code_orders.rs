@@ -307,13 +307,16 @@ pub(super) fn open(tx: &Tx<'_>, new: &NewOrder, wanted: &WantedCodes) -> TxResul
     Ok(())
 }
 
-/// Whether codes can still be delivered for an order that is paid now: of several for one request, for the first.
+/// Whether codes can still be delivered for an order that is paid now: of several for one request, for the first; and
+/// of several of a merchant that has come to fail meanwhile, for one a minute.
 pub(super) fn can_be_delivered(tx: &Tx<'_>, id: &OrderId) -> TxResult<bool> {
-    let sql = "SELECT 1 FROM code_orders c JOIN merchants m ON m.id = c.merchant
+    let sql = "SELECT c.merchant, c.recipient IS NOT NULL FROM code_orders c JOIN merchants m ON m.id = c.merchant
                WHERE c.id = ?1 AND m.approved_at IS NOT NULL AND m.proven_at IS NOT NULL
                      AND NOT EXISTS (SELECT 1 FROM suspended_merchants s WHERE s.id = c.merchant)
                      AND NOT EXISTS (SELECT 1 FROM code_orders other WHERE other.spent = c.request)";
-    Ok(tx.one(sql, [id.as_bytes()], |_| Ok(()))?.is_some())
+    let found = tx.one(sql, [id.as_bytes()], |row| Ok((octets(row, 0).map(MerchantId)?, row.get::<bool>(1)?)))?;
+    let Some((merchant, has_key)) = found else { return Ok(false) };
+    Ok(!has_key || merchants::health(tx, &merchant)?.is_good() || merchants::probe_in(tx, &merchant)?.is_none())
 }
 
 /// The platform has the money: the merchant is told, and its time runs. If no terminal has made the key yet, one is
@@ -333,8 +336,11 @@ pub(super) fn paid(tx: &Tx<'_>, payment: &Order) -> TxResult<()> {
     }
     let order = found(tx, &payment.id)?;
     // What is opened and never paid keeps nobody's order from the merchant.
-    if has_key && !merchants::health(tx, &order.merchant)?.is_good() {
-        merchants::probed(tx, &order.merchant)?;
+    if has_key && !merchants::health(tx, &order.merchant)?.is_good() && !merchants::probed(tx, &order.merchant)? {
+        return Err(TxError::Conflict("another order of a merchant that fails was paid meanwhile".into()));
+    }
+    if let Some(request) = order.request.as_ref().filter(|_| has_key) {
+        merchants::spend(tx, request)?;
     }
     move_money(tx, &order, LedgerAccount::provider(&payment.provider), LedgerAccount::undelivered())?;
     match nonce {
@@ -377,6 +383,9 @@ fn keyed(tx: &Tx<'_>, order: &CodeOrder, terminal: &TerminalId, recipient: &Octe
     let key = (order.id.as_bytes(), terminal.as_bytes(), recipient.0, nonce.0, deadline.millis());
     if tx.change(sql, key)? != 1 {
         return Err(TxError::Conflict("the order of codes has got its key".into()));
+    }
+    if let Some(request) = &order.request {
+        merchants::spend(tx, request)?;
     }
     let order = found(tx, &order.id)?;
     code_notices::keyed(tx, &order)?;

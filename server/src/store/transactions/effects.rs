@@ -11,8 +11,8 @@ use crate::store::database::Row;
 use crate::store::database::row::{count, number_of, octets, one_of, time};
 use crate::store::wakes::Wake;
 use crate::store::{
-    ClaimEffect, ClaimsAtWork, EffectClaim, EffectId, EffectKind, EffectOf, EffectQueue, EffectVerdict, Effects,
-    QUEUE_COUNTED, StoreError,
+    ClaimEffect, ClaimsAtWork, EffectClaim, EffectGroup, EffectId, EffectKind, EffectOf, EffectQueue, EffectVerdict,
+    Effects, QUEUE_COUNTED, StoreError,
 };
 use async_trait::async_trait;
 use portcullis_protocol::AccountId;
@@ -29,24 +29,33 @@ const IN_LANE: u32 = 8;
 const LANES: u32 = 64;
 /// When a lane whose places are all taken is looked at again, in seconds, if none of them becomes free before.
 const LANE_PAUSE: u64 = 5;
+/// Effects that processes left behind which one round looks at: more than a few processes have claimed.
+const LEFT_BEHIND: u32 = 1_000;
 /// Ended effects that one sweep deletes.
 const SWEPT: u32 = 500;
 
 const EFFECT: &str = "SELECT id, kind, subject, part, fence, tries, lane FROM effects";
 
-fn claimed(row: &Row<'_>, now: Timestamp, at_work: &ClaimsAtWork) -> TxResult<EffectClaim> {
+fn claimed(row: &Row<'_>, now: Timestamp, at_work: &ClaimsAtWork, group: Option<EffectGroup>) -> TxResult<EffectClaim> {
     let (id, fence) = (EffectId(octets(row, 0)?), row.get(4)?);
-    let word: String = row.get(1)?;
-    let kind = EffectKind::ALL.iter().find(|kind| kind.word() == word).ok_or(TxError::Unreadable)?;
     Ok(EffectClaim {
         id,
-        of: EffectOf { kind: *kind, subject: octets(row, 2)?, part: row.get(3)? },
+        of: EffectOf { kind: kind(row, 1)?, subject: octets(row, 2)?, part: row.get(3)? },
         fence,
         tries: row.get(5)?,
         now,
         in_lane: row.get::<Option<[u8; 16]>>(6)?.is_some(),
-        _at_work: Arc::new(at_work.begin(id, fence)),
+        _at_work: Arc::new(at_work.begin(id, fence, group)),
     })
+}
+
+fn kind(row: &Row<'_>, column: usize) -> TxResult<EffectKind> {
+    let word: String = row.get(column)?;
+    EffectKind::ALL.iter().find(|kind| kind.word() == word).copied().ok_or(TxError::Unreadable)
+}
+
+fn group(row: &Row<'_>, column: usize) -> TxResult<EffectGroup> {
+    Ok(EffectGroup { kind: kind(row, column)?, provider: row.get(column + 1)? })
 }
 
 /// A state as its column has it.
@@ -73,10 +82,12 @@ pub(super) fn add_in(
     lane: Option<Octets<16>>,
     id: EffectId,
 ) -> TxResult<EffectId> {
+    let order = of.kind.is_of_payment().then_some(of.subject.0);
     let added = tx.change(
-        "INSERT INTO effects (id, kind, subject, part, lane, next_at, created_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+        "INSERT INTO effects (id, kind, subject, part, lane, next_at, created_at, provider)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, coalesce((SELECT o.provider FROM orders o WHERE o.id = ?8), ''))
          ON CONFLICT (kind, subject, part) DO NOTHING",
-        (id.0.0, of.kind.word(), of.subject.0, of.part, lane.map(|lane| lane.0), at.millis(), tx.now().millis()),
+        (id.0.0, of.kind.word(), of.subject.0, of.part, lane.map(|lane| lane.0), at.millis(), tx.now().millis(), order),
     )?;
     if added == 1 {
         if let Some(lane) = lane {
@@ -152,8 +163,8 @@ fn lane_of(tx: &Tx<'_>, id: EffectId) -> TxResult<Option<Octets<16>>> {
     Ok(lane.flatten().map(Octets))
 }
 
-/// Claims one, by one write. `None` if it is not to be had.
-fn take(tx: &Tx<'_>, lease: &ProcessLease, id: EffectId) -> TxResult<Option<EffectClaim>> {
+/// Claims one, by one write, and takes a place of a group if one is named. `None` if it is not to be had.
+fn take(tx: &Tx<'_>, lease: &ProcessLease, id: EffectId, group: Option<EffectGroup>) -> TxResult<Option<EffectClaim>> {
     let claimed_now = tx.change(
         "UPDATE effects SET state = 1, fence = fence + 1, tries = tries + 1, lease = ?2, next_at = ?3
          WHERE id = ?1 AND ((state = 0 AND next_at <= ?4) OR (state = 1 AND (next_at <= ?4
@@ -161,23 +172,50 @@ fn take(tx: &Tx<'_>, lease: &ProcessLease, id: EffectId) -> TxResult<Option<Effe
         (id.0.0, lease.number(), tx.now().plus(CLAIM).millis(), tx.now().millis()),
     )?;
     match claimed_now {
-        1 => tx.one(&format!("{EFFECT} WHERE id = ?1"), [id.0.0], |row| claimed(row, tx.now(), &lease.at_work)),
+        1 => tx.one(&format!("{EFFECT} WHERE id = ?1"), [id.0.0], |row| claimed(row, tx.now(), &lease.at_work, group)),
         _ => Ok(None),
     }
 }
 
-/// Those in no lane whose time has come, those whose claims are over, and those of processes that died.
-fn due(tx: &Tx<'_>, limit: u32) -> TxResult<Vec<EffectId>> {
-    let mut due = Vec::new();
+/// Those in no lane that are to be tried. What processes left behind that died or stood still comes first: however much
+/// has become due, nobody else looks after it. Of each group there are as many as this process has places for.
+fn due(tx: &Tx<'_>, at_work: &ClaimsAtWork, places: u32) -> TxResult<Vec<(EffectId, EffectGroup)>> {
+    let now = tx.now().millis();
+    let mut due: Vec<(EffectId, EffectGroup)> = Vec::new();
+    let left = |group: &EffectGroup, due: &[(EffectId, EffectGroup)]| {
+        let found = due.iter().filter(|(_, of)| of == group).count();
+        (places as usize).saturating_sub(at_work.taken(group)).saturating_sub(found)
+    };
     for sql in [
-        "SELECT id FROM effects WHERE state = 0 AND lane IS NULL AND next_at <= ?1 ORDER BY next_at LIMIT ?2",
-        "SELECT id FROM effects WHERE state = 1 AND lane IS NULL AND next_at <= ?1 ORDER BY next_at LIMIT ?2",
-        "SELECT id FROM effects WHERE state = 1 AND lane IS NULL AND next_at > ?1
+        "SELECT id, kind, provider FROM effects WHERE state = 1 AND lane IS NULL AND next_at <= ?1
+             ORDER BY next_at LIMIT ?2",
+        "SELECT id, kind, provider FROM effects WHERE state = 1 AND lane IS NULL AND next_at > ?1
              AND NOT EXISTS (SELECT 1 FROM leases l WHERE l.number = effects.lease AND l.ends_at > ?1) LIMIT ?2",
     ] {
-        due.extend(tx.all(sql, (tx.now().millis(), limit), |row| octets(row, 0).map(EffectId))?);
+        for (id, group) in tx.all(sql, (now, LEFT_BEHIND), |row| Ok((EffectId(octets(row, 0)?), group(row, 1)?)))? {
+            if left(&group, &due) > 0 {
+                due.push((id, group));
+            }
+        }
     }
-    due.truncate(limit as usize);
+    // Most of the time there is nothing.
+    let sql = "SELECT 1 FROM effects WHERE state = 0 AND lane IS NULL AND next_at <= ?1 LIMIT 1";
+    if tx.one(sql, [now], |_| Ok(()))?.is_none() {
+        return Ok(due);
+    }
+    let next = "SELECT kind, provider FROM effects WHERE state = 0 AND lane IS NULL AND (kind, provider) > (?1, ?2)
+                ORDER BY kind, provider LIMIT 1";
+    let of_group = "SELECT id FROM effects WHERE state = 0 AND lane IS NULL AND kind = ?1 AND provider = ?2
+                        AND next_at <= ?3 ORDER BY next_at LIMIT ?4";
+    let (mut word, mut provider) = ("", String::new());
+    while let Some(found) = tx.one(next, (word, &provider), |row| group(row, 0))? {
+        let most = u32::try_from(left(&found, &due)).unwrap_or(u32::MAX);
+        let of = (found.kind.word(), &found.provider, now, most);
+        for id in tx.all(of_group, of, |row| octets(row, 0).map(EffectId))? {
+            due.push((id, found.clone()));
+        }
+        (word, provider) = (found.kind.word(), found.provider);
+    }
     Ok(due)
 }
 
@@ -211,7 +249,7 @@ fn take_of_lane(tx: &Tx<'_>, lease: &ProcessLease, lane: Octets<16>, most: u32) 
     )?;
     let mut taken = Vec::new();
     for id in over {
-        taken.extend(take(tx, lease, id)?);
+        taken.extend(take(tx, lease, id, None)?);
     }
     let busy = tx
         .one("SELECT count(*) FROM effects WHERE lane = ?1 AND state = 1", [lane.0], |row| row.get::<u32>(0))?
@@ -227,19 +265,19 @@ fn take_of_lane(tx: &Tx<'_>, lease: &ProcessLease, lane: Octets<16>, most: u32) 
     // Who frees a place looks at it again. A lane of which no more was wanted is looked at in the next round.
     let is_full = due.len() >= places as usize;
     for id in due {
-        taken.extend(take(tx, lease, id)?);
+        taken.extend(take(tx, lease, id, None)?);
     }
     rearm(tx, lane, if is_full { tx.now().plus(LANE_PAUSE) } else { Timestamp::from_millis(0) })?;
     Ok(taken)
 }
 
 /// Claims what is due in no lane.
-fn claim_due(tx: &Tx<'_>, lease: &ProcessLease, limit: u32) -> TxResult<Vec<EffectClaim>> {
+fn claim_due(tx: &Tx<'_>, lease: &ProcessLease, places: u32) -> TxResult<Vec<EffectClaim>> {
     lease.current(tx)?;
     tx.lock(Lock::Effects)?;
     let mut taken = Vec::new();
-    for id in due(tx, limit)? {
-        taken.extend(take(tx, lease, id)?);
+    for (id, group) in due(tx, &lease.at_work, places)? {
+        taken.extend(take(tx, lease, id, Some(group))?);
     }
     Ok(taken)
 }
@@ -275,20 +313,20 @@ pub(crate) fn claim(tx: &Tx<'_>, lease: &ProcessLease, of: EffectOf, retry: bool
         }
         EffectState::Claimed => {}
     }
-    Ok(take(tx, lease, id)?.map_or(ClaimEffect::Busy, ClaimEffect::Claimed))
+    Ok(take(tx, lease, id, None)?.map_or(ClaimEffect::Busy, ClaimEffect::Claimed))
 }
 
 /// Takes a step that needs no claim, by one write from every state that it leads from. A claim that was in force is not
 /// any more.
 fn step(tx: &Tx<'_>, id: EffectId, taken: EffectStep, due: Option<Timestamp>) -> TxResult<bool> {
     let (from, to) = taken.arrow().ok_or(TxError::Damaged)?;
-    let (Some(one), Some(other)) = (from.first(), from.last()) else { return Err(TxError::Damaged) };
+    let from = from.iter().fold(0_i64, |states, state| states | 1 << number(*state));
     let ended = to.has_ended().then(|| tx.now().millis());
     let due = due.map(Timestamp::millis).filter(|_| !to.has_ended());
     let stepped = tx.change(
-        "UPDATE effects SET state = ?4, fence = fence + 1, lease = NULL, next_at = ?5, ended_at = ?6
-         WHERE id = ?1 AND state IN (?2, ?3)",
-        (id.0.0, number(*one), number(*other), number(to), due, ended),
+        "UPDATE effects SET state = ?3, fence = fence + 1, lease = NULL, next_at = ?4, ended_at = ?5
+         WHERE id = ?1 AND ((CAST(?2 AS BIGINT) >> CAST(state AS INTEGER)) & 1) = 1",
+        (id.0.0, from, number(to), due, ended),
     )?;
     Ok(stepped == 1)
 }
@@ -452,10 +490,11 @@ fn queues(tx: &Tx<'_>) -> TxResult<Vec<EffectQueue>> {
 impl<D: Database> Effects for D {
     async fn claim_effects(&self, alone: u32, in_lanes: u32) -> Result<Vec<EffectClaim>, StoreError> {
         // Most of the time there is nothing to do, and that needs no transaction that writes.
-        let look = move |tx: &Tx<'_>| Ok((!due(tx, 1)?.is_empty(), due_lanes(tx, LANES.min(in_lanes))?));
+        let at_work = self.lease().at_work.clone();
+        let look = move |tx: &Tx<'_>| Ok((!due(tx, &at_work, alone)?.is_empty(), due_lanes(tx, LANES.min(in_lanes))?));
         let (is_due, lanes) = self.read("effects", look).await?;
         let mut claimed = Vec::new();
-        if is_due && alone > 0 {
+        if is_due {
             let lease = self.lease().clone();
             claimed = self.write(Write::EffectClaim, move |tx| claim_due(tx, &lease, alone)).await?;
         }

@@ -6,9 +6,9 @@ use crate::ops::faults::Write;
 use crate::store::database::Row;
 use crate::store::database::row::{bytes, checked, count, json, octets, text, time, to_json};
 use crate::store::{
-    CodeMove, Merchant, MerchantDecision, MerchantId, MerchantOutcome, MerchantState, MerchantVouchOutcome,
-    MerchantVouchRecord, Merchants, NewMerchant, NewMerchantVouch, ProductOutcome, ProductRevision, RequestRecord,
-    StoreError,
+    CodeMove, MAX_OPEN_REQUESTS, Merchant, MerchantDecision, MerchantId, MerchantOutcome, MerchantState,
+    MerchantVouchOutcome, MerchantVouchRecord, Merchants, NewMerchant, NewMerchantVouch, ProductOutcome,
+    ProductRevision, RequestOutcome, RequestRecord, StoreError,
 };
 use async_trait::async_trait;
 use portcullis_protocol::codes::Health;
@@ -70,9 +70,7 @@ pub(super) fn product(tx: &Tx<'_>, digest: &Digest) -> TxResult<Option<ProductRe
 
 /// A payment request.
 pub(super) fn request(tx: &Tx<'_>, digest: &Digest) -> TxResult<Option<RequestRecord>> {
-    let sql = "SELECT q.request, q.compact, q.product,
-                      EXISTS (SELECT 1 FROM code_orders c WHERE c.spent = q.digest), q.ended_at IS NOT NULL
-               FROM payment_requests q WHERE q.digest = ?1";
+    let sql = "SELECT request, compact, product, spent, ended_at IS NOT NULL FROM payment_requests WHERE digest = ?1";
     let found = tx.one(sql, [digest.as_bytes()], |row| {
         Ok((json(row, 0)?, row.get(1)?, bytes(row, 2, Digest::from_bytes)?, row.get(3)?, row.get(4)?))
     })?;
@@ -159,12 +157,54 @@ fn succeed(tx: &Tx<'_>, new: &NewMerchant) -> TxResult<bool> {
     Ok(true)
 }
 
-/// Ends what a key has signed that is not the merchant's any more: its products and the requests that nobody has
-/// paid. Orders that are under way go on.
+/// An order stands for a payment request.
+pub(super) fn spend(tx: &Tx<'_>, request: &Digest) -> TxResult<()> {
+    tx.change("UPDATE payment_requests SET spent = 1 WHERE digest = ?1", [request.as_bytes()]).map(drop)
+}
+
+/// Stores a payment request, of a merchant that is approved: nobody else's is shown to anybody.
+fn store_request(
+    tx: &Tx<'_>,
+    merchant: &MerchantId,
+    by: &PublicKey,
+    digest: &Digest,
+    request: &PaymentRequest,
+    compact: &str,
+) -> TxResult<RequestOutcome> {
+    let is_approved = "SELECT 1 FROM merchants WHERE id = ?1 AND proven_at IS NOT NULL AND approved_at IS NOT NULL";
+    if !may_sign(tx, merchant, by)? || tx.one(is_approved, [merchant.0.0], |_| Ok(()))?.is_none() {
+        return Ok(RequestOutcome::NotSigned);
+    }
+    let sql = "SELECT count(*) FROM (SELECT 1 FROM payment_requests
+                   WHERE merchant = ?1 AND ended_at IS NULL AND spent = 0 AND expires_at > ?2 AND digest <> ?3
+                   LIMIT ?4) AS few";
+    let of = (merchant.0.0, tx.now().millis(), digest.as_bytes(), MAX_OPEN_REQUESTS);
+    if tx.one(sql, of, |row| row.get::<u32>(0))?.unwrap_or(0) >= MAX_OPEN_REQUESTS {
+        return Ok(RequestOutcome::TooMany);
+    }
+    tx.change(
+        "INSERT INTO payment_requests (digest, merchant, product, request, compact, expires_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+         ON CONFLICT (digest) DO UPDATE SET ended_at = NULL, compact = excluded.compact",
+        (
+            digest.as_bytes(),
+            merchant.0.0,
+            request.product.as_bytes(),
+            to_json(request)?,
+            compact,
+            request.exp.saturating_mul(1000).cast_signed(),
+        ),
+    )?;
+    Ok(RequestOutcome::Stored)
+}
+
+/// Ends what a key has signed that is not the merchant's any more: its products and the requests that somebody could
+/// still pay, of which there are so many at most. Orders that are under way go on.
 fn end_goods(tx: &Tx<'_>, merchant: &MerchantId) -> TxResult<()> {
     let now = tx.now().millis();
     tx.change("UPDATE products SET ended_at = ?2 WHERE merchant = ?1 AND ended_at IS NULL", (merchant.0.0, now))?;
-    let sql = "UPDATE payment_requests SET ended_at = ?2 WHERE merchant = ?1 AND ended_at IS NULL";
+    let sql = "UPDATE payment_requests SET ended_at = ?2
+               WHERE merchant = ?1 AND ended_at IS NULL AND spent = 0 AND expires_at > ?2";
     tx.change(sql, (merchant.0.0, now)).map(drop)
 }
 
@@ -318,9 +358,11 @@ pub(super) fn probe_in(tx: &Tx<'_>, merchant: &MerchantId) -> TxResult<Option<u3
     Ok((wait > 0).then(|| u32::try_from(wait.unsigned_abs().div_ceil(1000)).unwrap_or(u32::MAX)))
 }
 
-/// Such an order was paid.
-pub(super) fn probed(tx: &Tx<'_>, merchant: &MerchantId) -> TxResult<()> {
-    tx.change("UPDATE merchants SET probe_at = ?2 WHERE id = ?1", (merchant.0.0, tx.now().millis())).map(drop)
+/// Such an order was paid. Returns false if another one was, and it is not a minute ago.
+pub(super) fn probed(tx: &Tx<'_>, merchant: &MerchantId) -> TxResult<bool> {
+    let before = tx.now().minus(Health::PROBE_SECONDS).millis();
+    let sql = "UPDATE merchants SET probe_at = ?2 WHERE id = ?1 AND probe_at <= ?3";
+    Ok(tx.change(sql, (merchant.0.0, tx.now().millis(), before))? == 1)
 }
 
 fn minute(now: Timestamp) -> i64 {
@@ -335,9 +377,8 @@ pub(super) fn sweep(tx: &Tx<'_>, limit: u32) -> TxResult<usize> {
     // A day after it has expired nobody holds its address any more.
     let expired = tx.now().millis() - 24 * 60 * MINUTE;
     tx.change(
-        "DELETE FROM payment_requests WHERE digest IN (
-             SELECT q.digest FROM payment_requests q WHERE q.expires_at < ?1
-                 AND NOT EXISTS (SELECT 1 FROM code_orders c WHERE c.spent = q.digest) LIMIT ?2)",
+        "DELETE FROM payment_requests WHERE spent = 0 AND digest IN (
+             SELECT digest FROM payment_requests WHERE spent = 0 AND expires_at < ?1 LIMIT ?2)",
         (expired, limit),
     )
 }
@@ -441,29 +482,11 @@ impl<D: Database> Merchants for D {
         digest: &Digest,
         request: &PaymentRequest,
         compact: &str,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<RequestOutcome, StoreError> {
         let (merchant, by, digest) = (*merchant, by.clone(), *digest);
         let (request, compact) = (request.clone(), compact.to_owned());
-        self.write(Write::PaymentRequest, move |tx| {
-            if !may_sign(tx, &merchant, &by)? {
-                return Ok(false);
-            }
-            tx.change(
-                "INSERT INTO payment_requests (digest, merchant, product, request, compact, expires_at)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)
-                 ON CONFLICT (digest) DO UPDATE SET ended_at = NULL, compact = excluded.compact",
-                (
-                    digest.as_bytes(),
-                    merchant.0.0,
-                    request.product.as_bytes(),
-                    to_json(&request)?,
-                    &compact,
-                    request.exp.saturating_mul(1000).cast_signed(),
-                ),
-            )?;
-            Ok(true)
-        })
-        .await
+        self.write(Write::PaymentRequest, move |tx| store_request(tx, &merchant, &by, &digest, &request, &compact))
+            .await
     }
 
     async fn payment_request(&self, digest: &Digest) -> Result<Option<RequestRecord>, StoreError> {

@@ -7,7 +7,7 @@ use super::figures::count_order;
 use super::leases::ProcessLease;
 use super::offers::Subject;
 use super::{Database, Lock, Tx, TxError, TxResult, cycle, disputes, ledger, notices, offers, prepaid, saved_means};
-use crate::billing::charges::LATE;
+use crate::billing::charges::{self, LATE};
 use crate::billing::entitlement::{EntitlementId, Holding};
 use crate::billing::ledger::{Commodity, LedgerAccount, NewTransfer};
 use crate::billing::rights;
@@ -44,6 +44,12 @@ const PENDING: i64 = 20;
 /// Orders of an account that were given up or ended unpaid, and whose providers are still asked, for a week or so, in
 /// case the money comes late.
 const WATCHED: i64 = 100;
+/// For how long after the end of their time they are looked for, in seconds: longer than they are asked about.
+const WATCHED_FOR: u64 = charges::WATCHED + PENDING_LIFE;
+/// Orders of an account that end unpaid of those that it opens within [`PENDING_LIFE`]. Each is kept for good and costs
+/// its provider a request: more than a business has whose cards are declined now and then, and few for whoever tries
+/// cards out.
+const UNPAID: i64 = 200;
 
 const ORDER: &str = "SELECT o.id, o.account, o.state, o.provider, o.receipt, o.created_at, o.offer_digest, f.offer,
                             o.amount, o.returned, o.currency, o.again, o.changed_at, o.reference, o.next, o.ends_at,
@@ -208,16 +214,35 @@ fn counted_pending(tx: &Tx<'_>, account: &AccountId, subject: &Subject) -> TxRes
     Ok(pending.into_iter().find(|(_, offer)| offer.rights.quantity().is_some()).map(|(id, _)| id))
 }
 
-/// Whether an account has as many orders that wait for their payment as it may, or as many that ended unpaid and whose
-/// providers are still asked.
-fn has_enough_pending(tx: &Tx<'_>, account: &AccountId) -> TxResult<bool> {
+/// Why an account opens no order for now: it has as many that wait for their payment as it may, or as many that ended
+/// unpaid, within a day or while their providers are still asked. Nothing here is gone through that an account has ever
+/// ordered: everybody waits for this transaction.
+fn has_enough(tx: &Tx<'_>, account: &AccountId) -> TxResult<Option<OpenOutcome>> {
     let sql = "SELECT count(*) FROM orders WHERE account = ?1 AND state = 0";
     if tx.one(sql, [account.as_bytes()], |row| row.get::<i64>(0))?.unwrap_or(0) >= PENDING {
-        return Ok(true);
+        return Ok(Some(OpenOutcome::TooManyPending));
     }
-    let sql = "SELECT count(*) FROM orders o JOIN effects e ON e.kind = 'charge' AND e.subject = o.id AND e.part = 0
-               WHERE o.account = ?1 AND o.state = 2 AND e.state < 2";
-    Ok(tx.one(sql, [account.as_bytes()], |row| row.get::<i64>(0))?.unwrap_or(0) >= WATCHED)
+    let counted = |sql: &str, since: Timestamp, most: i64| -> TxResult<bool> {
+        let values = (account.as_bytes(), since.millis(), most);
+        Ok(tx.one(sql, values, |row| row.get::<i64>(0))?.unwrap_or(0) >= most)
+    };
+    // An order's time ends a day after it was opened. Before the next question, so that it is about few.
+    let unpaid = "SELECT count(*) FROM (SELECT 1 FROM orders WHERE account = ?1 AND state = 2 AND ends_at > ?2
+                      LIMIT ?3) AS few";
+    let watched = "SELECT count(*) FROM (SELECT 1 FROM orders o
+                       JOIN effects e ON e.kind = 'charge' AND e.subject = o.id AND e.part = 0
+                       WHERE o.account = ?1 AND o.state = 2 AND o.ends_at > ?2 AND e.state < 2 LIMIT ?3) AS few";
+    let has_enough = counted(unpaid, tx.now(), UNPAID)? || counted(watched, tx.now().minus(WATCHED_FOR), WATCHED)?;
+    Ok(has_enough.then_some(OpenOutcome::TooManyUnpaid))
+}
+
+/// Whether an account has bought rights in an operation for nothing, by whatever offer, used up or not.
+fn had_for_nothing(tx: &Tx<'_>, account: &AccountId, subject: &Subject) -> TxResult<bool> {
+    // By the offers: an operation has few, an account may have many orders.
+    let sql = "SELECT f.offer FROM offers f WHERE f.publisher = ?2 AND f.name = ?3 AND f.operation = ?4 AND EXISTS
+                   (SELECT 1 FROM orders o WHERE o.account = ?1 AND o.offer_digest = f.digest AND o.state = 1)";
+    let of = (account.as_bytes(), subject.publisher.0.0, subject.name.as_str(), subject.operation.as_str());
+    Ok(tx.all(sql, of, |row| json::<Offer>(row, 0))?.iter().any(|offer| offer.price.is_zero()))
 }
 
 /// Answers a request with an order that another one opened.
@@ -268,7 +293,7 @@ fn redundant(tx: &Tx<'_>, account: &AccountId, subject: &Subject, ordered: &Righ
 }
 
 /// Why nobody can buy any more who could a moment ago.
-fn shut_out(tx: &Tx<'_>, buyer: &Buyer) -> TxResult<Option<Reason>> {
+pub(super) fn shut_out(tx: &Tx<'_>, buyer: &Buyer) -> TxResult<Option<Reason>> {
     match buyer {
         Buyer::Terminal { account, terminal } => cycle::shut_out(tx, account, terminal),
         Buyer::Browser { account } => {
@@ -324,7 +349,7 @@ impl Wanted {
         }
     }
 
-    /// What costs nothing can be had once, and more of it is no use to anybody.
+    /// What costs nothing can be had once: for good it is no use twice, and what is counted or ends is a trial.
     const fn costs_nothing(&self) -> bool {
         matches!(self, Self::Rights { costs_nothing: true, .. })
     }
@@ -343,9 +368,12 @@ impl Wanted {
 
     fn redundant(&self, tx: &Tx<'_>, account: &AccountId) -> TxResult<Option<Redundant>> {
         match self {
-            Self::Rights { subject, rights, .. } => {
+            Self::Rights { subject, rights, costs_nothing, .. } => {
                 if let Some(redundant) = redundant(tx, account, subject, rights)? {
                     return Ok(Some(redundant));
+                }
+                if *costs_nothing && had_for_nothing(tx, account, subject)? {
+                    return Ok(Some(Redundant::Had));
                 }
                 let pending = rights.quantity().map(|_| counted_pending(tx, account, subject)).transpose()?.flatten();
                 Ok(pending.map(Redundant::Pending))
@@ -416,8 +444,8 @@ fn open(tx: &Tx<'_>, lease: &ProcessLease, new: &NewOrder) -> TxResult<OpenOutco
     if !wanted.has_room(tx, account)? {
         return Ok(OpenOutcome::NoRoom);
     }
-    if has_enough_pending(tx, account)? {
-        return Ok(OpenOutcome::TooManyPending);
+    if let Some(enough) = has_enough(tx, account)? {
+        return Ok(enough);
     }
     if let Wanted::Codes(WantedCodes { request: Some(request), .. }) = &wanted
         && code_orders::waiting_for_request(tx, account, request)?.is_some()

@@ -13,6 +13,10 @@ use portcullis_protocol::{
 };
 use std::collections::{BTreeMap, BTreeSet};
 
+/// Resources that one transaction takes out of the index: each takes some hundred statements, and everybody waits for
+/// all of them.
+const UNLISTED: u32 = 50;
+
 fn find(tx: &Tx<'_>, name: &PublisherName) -> TxResult<Option<Publisher>> {
     tx.one("SELECT id, name, key, owner, created_at FROM publishers WHERE name = ?1", [name.as_str()], |row| {
         Ok(Publisher {
@@ -126,19 +130,31 @@ fn stand_by(tx: &Tx<'_>, publisher: &PublisherId, called: &PublisherName) -> TxR
             stand_by_versions(tx, publisher, name, &read(&compact)?.versions)?;
         }
     }
-    // What is sold as before is left alone: everybody waits for this transaction.
+    // What is sold as before is left alone, and of what is not sold at all that is all that is written: everybody waits
+    // for this transaction. It leaves the index in others.
     let after = standing(tx, publisher)?;
-    for (name, versions) in &before {
-        if after.get(name) != Some(versions) {
+    for (name, versions) in after.iter().filter(|(_, versions)| !versions.is_empty()) {
+        if before.get(name) != Some(versions) {
             search::refresh(tx, called, name)?;
         }
     }
+    search::end_sale(tx, publisher)?;
     // Of keys before, and of keys that did not come.
     tx.change(
         "DELETE FROM adoptions WHERE publisher = ?1 AND key <> (SELECT key FROM publishers WHERE id = ?1)",
         [publisher.0.0],
     )?;
     Ok(())
+}
+
+/// Takes some of what the key in use stands for no version of out of the index. Returns whether there is more.
+fn unlist(tx: &Tx<'_>, name: &PublisherName) -> TxResult<bool> {
+    tx.lock(Lock::Publisher(name))?;
+    tx.lock(Lock::Catalogue)?;
+    let Some(publisher) = resources::publisher_id(tx, name)? else { return Ok(false) };
+    let names = search::listed_in_vain(tx, &publisher, UNLISTED)?;
+    names.iter().try_for_each(|resource| search::refresh(tx, name, resource))?;
+    Ok(names.len() >= UNLISTED as usize)
 }
 
 /// The versions of each resource that the key in use stands for, of every resource that was published.
@@ -216,6 +232,11 @@ impl<D: Database> Publishers for D {
 
     async fn vouch(&self, new: NewVouch) -> Result<VouchOutcome, StoreError> {
         self.write(Write::PublisherVouch, move |tx| vouch(tx, &new)).await
+    }
+
+    async fn unlist(&self, name: &PublisherName) -> Result<bool, StoreError> {
+        let name = name.clone();
+        self.write(Write::PublisherUnlist, move |tx| unlist(tx, &name)).await
     }
 
     async fn resource_names(

@@ -2,7 +2,7 @@
 
 use super::offers::Subject;
 use super::orders::{held, hold};
-use super::{Database, Lock, Tx, TxError, TxResult, offers, resources};
+use super::{Database, Lock, Tx, TxError, TxResult, offers, orders, resources};
 use crate::billing::entitlement::EntitlementId;
 use crate::billing::ledger::{Commodity, LedgerAccount, NewTransfer};
 use crate::billing::rights;
@@ -132,7 +132,7 @@ fn tried_in_vain(tx: &Tx<'_>, account: &AccountId) -> TxResult<()> {
 }
 
 /// How long an account has to wait that tried too many codes that there are not, in seconds.
-fn shut_out(tx: &Tx<'_>, account: &AccountId) -> TxResult<Option<u64>> {
+fn locked_out(tx: &Tx<'_>, account: &AccountId) -> TxResult<Option<u64>> {
     let begun = tx.now().minus(TRIES_WITHIN).millis();
     let sql = "SELECT since FROM redemption_tries WHERE account = ?1 AND since >= ?2 AND tries >= ?3";
     let since = tx.one(sql, (account.as_bytes(), begun, TRIES), |row| time(row, 0))?;
@@ -152,7 +152,10 @@ struct Found {
 fn redeem(tx: &Tx<'_>, buyer: &Buyer, code: RedemptionLookup) -> TxResult<RedeemOutcome> {
     let account = buyer.account();
     tx.lock(Lock::Account(account))?;
-    if let Some(seconds) = shut_out(tx, account)? {
+    if let Some(reason) = orders::shut_out(tx, buyer)? {
+        return Ok(RedeemOutcome::ShutOut(reason));
+    }
+    if let Some(seconds) = locked_out(tx, account)? {
         return Ok(RedeemOutcome::TooMany(seconds));
     }
     let found = tx.one(

@@ -102,12 +102,34 @@ pub(super) fn set_standing(tx: &Tx<'_>, owner: &AccountId, good: bool) -> TxResu
     let publishers = tx
         .all("SELECT id FROM publishers WHERE owner = ?1", [owner.as_bytes()], |row| octets(row, 0).map(PublisherId))?;
     for publisher in publishers {
-        tx.change(
-            "UPDATE catalogue SET sold = ?2 WHERE publisher = ?1 AND versions <> '[]' AND sold <> ?2",
-            (publisher.0.0, good),
-        )?;
+        match good {
+            true => tx.change(
+                "UPDATE catalogue SET sold = 1 WHERE publisher = ?1 AND versions <> '[]' AND sold = 0
+                     AND EXISTS (SELECT 1 FROM resources r WHERE r.publisher = catalogue.publisher
+                                     AND r.name = catalogue.name AND r.stands = 1)",
+                [publisher.0.0],
+            )?,
+            false => tx.change("UPDATE catalogue SET sold = 0 WHERE publisher = ?1 AND sold = 1", [publisher.0.0])?,
+        };
     }
     Ok(())
+}
+
+/// Takes off sale what a publisher's key stands for no version of.
+pub(super) fn end_sale(tx: &Tx<'_>, publisher: &PublisherId) -> TxResult<()> {
+    let sql = "UPDATE catalogue SET sold = 0 WHERE publisher = ?1 AND sold = 1
+                   AND NOT EXISTS (SELECT 1 FROM resources r WHERE r.publisher = catalogue.publisher
+                                       AND r.name = catalogue.name AND r.stands = 1)";
+    tx.change(sql, [publisher.0.0]).map(drop)
+}
+
+/// Some of what is in the index although its publisher's key stands for no version of it.
+pub(super) fn listed_in_vain(tx: &Tx<'_>, publisher: &PublisherId, limit: u32) -> TxResult<Vec<ResourceName>> {
+    let sql = "SELECT c.name FROM catalogue c WHERE c.publisher = ?1 AND c.versions <> '[]'
+                   AND NOT EXISTS (SELECT 1 FROM resources r WHERE r.publisher = c.publisher AND r.name = c.name
+                                       AND r.stands = 1)
+               ORDER BY c.name LIMIT ?2";
+    tx.all(sql, (publisher.0.0, limit), |row| text(row, 0))
 }
 
 /// Fills the catalogue of a database that was made before there was one, oldest resource first.
