@@ -76,6 +76,10 @@ const fn is_of_name(byte: u8) -> bool {
 
 /// Whether the part's header has the form, and is what was read as its header.
 fn is_read_so(raw: &[u8], part: &MessagePart<'_>) -> bool {
+    // What cannot be decoded as it says is read as something else.
+    if part.is_encoding_problem {
+        return false;
+    }
     let (start, body) = (part.raw_header_offset() as usize, part.raw_body_offset() as usize);
     let Some(header) = raw.get(start..).and_then(header) else { return false };
     let read = part.headers.iter().map(|field| {

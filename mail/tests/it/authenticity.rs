@@ -418,19 +418,21 @@ async fn how_a_body_is_read_is_fixed_by_the_signature() {
         let added = b"Content-Disposition: attachment; filename=\"x.html\"\r\n";
         [&added[..], mail].concat()
     };
-    let attacks = mails[..3].iter().map(|mail| without(mail)).collect();
-    let (records, _) = run(&fetcher(names.clone(), registry(&[POWER])), attacks).await;
-    for record in &records[..2] {
-        assert_doubted(record, Doubt::HeadersNotSigned);
+    let alone = async |mail: &[u8]| run(&fetcher(names.clone(), registry(&[POWER])), vec![without(mail)]).await.0;
+    for attack in &mails[..2] {
+        for record in alone(attack).await {
+            assert_doubted(&record, Doubt::HeadersNotSigned);
+        }
     }
-    assert_eq!(records[2].level, Level::Verified, "the control, read the same without them: {:?}", records[2]);
+    let control = alone(&mails[2]).await;
+    assert_eq!(control[0].level, Level::Verified, "read the same without them: {control:?}");
 
     let honest = run(&fetcher(names.clone(), registry(&[POWER])), mails[3..].to_vec()).await.0;
     let moved =
         run(&fetcher(names, registry(&[POWER])), mails[3..].iter().map(|mail| attached(mail)).collect()).await.0;
     let said = |records: &[BillRecord]| records.iter().map(|r| (r.level, r.amount, r.refusal)).collect::<Vec<_>>();
     assert_eq!(said(&honest), said(&moved), "nobody signs how the whole is to be shown");
-    assert_eq!(honest[1].level, Level::Verified, "the control");
+    assert_eq!(honest.last().expect("a bill").level, Level::Verified, "the control");
 }
 
 /// Each signature counts by itself, and the biller's own before that of whoever sent it for him.

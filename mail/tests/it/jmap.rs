@@ -184,7 +184,7 @@ fn reader(port: u16) -> Fetcher {
 #[tokio::test]
 async fn a_mail_that_is_deleted_while_they_are_listed_hides_no_other() {
     let server = Shared::default();
-    (server.lock().expect("a server").mails, server.lock().expect("a server").deleted) = (9, vec![0, 2, 1]);
+    *server.lock().expect("a server") = Server { mails: 9, deleted: vec![0, 2, 1], ..Server::default() };
     let fetcher = reader(start(&server).await);
     let home = tempfile::tempdir().expect("a folder");
     let folder = SealedFolder::open(home.path().join("mail")).expect("open");
@@ -195,7 +195,7 @@ async fn a_mail_that_is_deleted_while_they_are_listed_hides_no_other() {
 #[tokio::test]
 async fn a_mail_that_the_server_cannot_hand_out_holds_no_other_for_ever() {
     let server = Shared::default();
-    (server.lock().expect("a server").mails, server.lock().expect("a server").broken) = (4, Some(1));
+    *server.lock().expect("a server") = Server { mails: 4, broken: Some(1), ..Server::default() };
     let fetcher = reader(start(&server).await);
     let home = tempfile::tempdir().expect("a folder");
     let folder = SealedFolder::open(home.path().join("mail")).expect("open");
@@ -220,7 +220,7 @@ async fn lists_have_an_end_and_as_many_entries_as_were_asked_for() {
         let home = tempfile::tempdir().expect("a folder");
         let folder = SealedFolder::open(home.path().join("mail")).expect("open");
         run(&fetcher, &folder).await.expect("the control");
-        (server.lock().expect("a server").mails, server.lock().expect("a server").lie) = (4, Some(lie));
+        *server.lock().expect("a server") = Server { mails: 4, lie: Some(lie), ..Server::default() };
         let error = run(&fetcher, &folder).await.expect_err("a lie").to_string();
         assert!(error.contains(expected), "{error}");
     }

@@ -7,7 +7,7 @@ use portcullis_protocol::bills::{Bill, BillLevel, BillText, BillsPage, Remark};
 use portcullis_protocol::{Date, MailboxName};
 
 /// What a guest is told if the mail program fails, whatever the cause.
-const UNAVAILABLE: &str = "the mail program does not hand out bills now";
+const UNAVAILABLE: &str = "the mail program does not hand out bills now. To see why: portcullis-mail bills NAME";
 
 impl bills::Host for GateView<'_> {
     fn mailboxes(&mut self) -> wasmtime::Result<Vec<String>> {
