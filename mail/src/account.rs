@@ -2,8 +2,10 @@
 
 use crate::renewal::Renewal;
 use crate::sealed_folder::{FolderError, SealedFolder};
+use portcullis_protocol::Digest;
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::io;
 use std::path::PathBuf;
 use std::str::FromStr;
 use zeroize::Zeroizing;
@@ -286,7 +288,11 @@ impl Account {
     /// # Panics
     /// Never: an account is serialisable.
     pub fn store(&self, folder: &SealedFolder) -> Result<(), FolderError> {
-        let plain = Zeroizing::new(serde_json::to_vec(self).expect("an account serialises"));
+        // Room for all of it at once: what grows leaves copies behind that nobody wipes.
+        let mut length = Length(0);
+        serde_json::to_writer(&mut length, self).expect("an account serialises");
+        let mut plain = Zeroizing::new(Vec::with_capacity(length.0));
+        serde_json::to_writer(&mut *plain, self).expect("an account serialises");
         folder.write(KIND, self.name.as_str(), &plain)
     }
 
@@ -315,10 +321,29 @@ impl Account {
         folder.remove(KIND, name.as_str())
     }
 
+    /// What tells the mailbox from others, whatever the account is called: a cursor says nothing about another one.
+    pub(crate) fn mailbox_digest(&self) -> Digest {
+        let server = self.server.to_ascii_lowercase();
+        Digest::of(format!("{}\0{server}\0{}\0{}", self.protocol, self.user, self.mailbox).as_bytes())
+    }
+
     pub(crate) fn endpoint(&self) -> String {
         match self.protocol {
             Protocol::Jmap => self.server.clone(),
             Protocol::Imap | Protocol::Pop3 => format!("{}:{}", self.server, self.port),
         }
+    }
+}
+/// Counts what is written.
+struct Length(usize);
+
+impl io::Write for Length {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 += bytes.len();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }

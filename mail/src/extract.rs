@@ -63,8 +63,10 @@ pub enum Refusal {
     AmountOutOfRange,
     /// Amounts in two currencies, or in none that is known.
     Currency,
-    /// A credit note: nothing is due.
+    /// A credit note, or an invoice that the buyer writes: nothing is due.
     CreditNote,
+    /// A document that asks for no money, such as a pro forma invoice, or an invoice that says that it was paid.
+    NotOwed,
     /// Several bills in one mail, or forms of one bill that say different things.
     SeveralBills,
     /// A date that no calendar has.
@@ -81,7 +83,8 @@ impl fmt::Display for Refusal {
             Self::AmbiguousAmount => "its amount can be read in two ways",
             Self::AmountOutOfRange => "its amount is negative or too large",
             Self::Currency => "its currency is missing, unknown or not the same everywhere",
-            Self::CreditNote => "it is a credit note",
+            Self::CreditNote => "it is a credit note, or an invoice that its sender owes",
+            Self::NotOwed => "it asks for no money, or says that it was paid",
             Self::SeveralBills => "it has several bills that differ",
             Self::BadDate => "it has a date that no calendar has",
             Self::UnreadablePdf => "the PDF in it cannot be read",

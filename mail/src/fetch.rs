@@ -6,8 +6,8 @@ use crate::error::MailError;
 use crate::extract::{Bill, Extracted, Refusal, Templates, extract};
 use crate::iban::Iban;
 use crate::ledger::Ledger;
-use crate::limits::{CHECKPOINT, EXAMINE_TIMEOUT, EXAMINED_AT_ONCE};
-use crate::mail::{Mail, Unreadable};
+use crate::limits::{CHECKPOINT, EXAMINE_TIMEOUT, EXAMINED_AT_ONCE, LOOK_TIMEOUT};
+use crate::mail::{Mail, Unreadable, with_crlf};
 use crate::pdf::PdfReader;
 use crate::record::{BillRecord, Level, masked};
 use crate::registry::BillerRegistry;
@@ -52,6 +52,9 @@ pub struct Summary {
     pub read: usize,
     /// Bills among them that were not known.
     pub bills: usize,
+    /// Mails that could not be judged now, such as bills whose key could not be looked up. The next run reads them once
+    /// more.
+    pub postponed: usize,
     /// Mails that were not looked at, by reason.
     pub unreadable: HashMap<Unreadable, usize>,
     /// Bytes that the server sent.
@@ -67,6 +70,7 @@ pub async fn fetch(fetcher: &Fetcher, folder: &SealedFolder, source: &mut dyn So
     let mut ledger = Ledger::load(folder, name)?;
     let before = ledger.clone();
     let mut summary = Summary::default();
+    ledger.open_mailbox(fetcher.account.mailbox_digest());
     let changes = source.changes(ledger.cursor()).await?;
     ledger.listed(changes);
     if ledger != before {
@@ -88,8 +92,13 @@ pub async fn fetch(fetcher: &Fetcher, folder: &SealedFolder, source: &mut dyn So
         };
         let (looked, then) = join(fetcher.look_at_all(arrived), transfer).await;
         for looked in looked {
-            summary.add(looked, &mut ledger);
-            ledger.mail_read();
+            if looked.is_open() && ledger.postpone() {
+                summary.read += 1;
+                summary.postponed += 1;
+            } else {
+                summary.add(looked, &mut ledger);
+                ledger.mail_read();
+            }
         }
         is_stored = stored.elapsed() >= CHECKPOINT;
         if is_stored {
@@ -98,6 +107,13 @@ pub async fn fetch(fetcher: &Fetcher, folder: &SealedFolder, source: &mut dyn So
         }
         arrived = coming;
         transferred = transferred.and(then);
+    }
+    // What the server says of this mail is wrong, or what it has of it is damaged. Others come after it.
+    if let Err(MailError::Protocol { .. }) = &transferred {
+        is_stored = false;
+        if !ledger.mail_failed() {
+            *summary.unreadable.entry(Unreadable::NotSent).or_default() += 1;
+        }
     }
     if !is_stored {
         ledger.store(folder, name)?;
@@ -112,6 +128,17 @@ enum Looked {
     Not(Option<Unreadable>),
     /// Transferred; no bill, or one.
     At(Result<Option<Box<Found>>, Unreadable>),
+}
+
+impl Looked {
+    /// Whether another run may find out what this one could not.
+    fn is_open(&self) -> bool {
+        match self {
+            Self::At(Ok(Some(found))) => found.findings.doubts.contains(&Doubt::KeyUnavailable),
+            Self::At(Err(unreadable)) => *unreadable == Unreadable::Failed,
+            _ => false,
+        }
+    }
 }
 
 impl Summary {
@@ -159,14 +186,15 @@ impl Fetcher {
     async fn look(&self, raw: Vec<u8>) -> Result<Option<Box<Found>>, Unreadable> {
         let (fetcher, runtime) = (self.clone(), Handle::current());
         let looked = tokio::task::spawn_blocking(move || fetcher.look_at(&raw, &runtime));
-        match timeout(EXAMINE_TIMEOUT, looked).await {
+        match timeout(LOOK_TIMEOUT, looked).await {
             Ok(Ok(found)) => found,
             Ok(Err(_)) | Err(_) => Err(Unreadable::Failed),
         }
     }
 
     fn look_at(&self, raw: &[u8], runtime: &Handle) -> Result<Option<Box<Found>>, Unreadable> {
-        let mail = Mail::parse(raw)?;
+        let converted = with_crlf(raw);
+        let mail = Mail::parse(&converted)?;
         let sender = mail.sender();
         let domain = sender.as_ref().map(crate::account::Address::domain);
         let claimed = domain.and_then(|domain| self.registry.of_domain(domain));

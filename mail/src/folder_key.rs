@@ -46,11 +46,20 @@ pub(crate) fn key(folder: &Path, command: Option<&str>) -> Result<Key, FolderErr
 pub(crate) fn forget(folder: &Path, command: &str) -> Result<(), FolderError> {
     let _ = key(folder, Some(command))?;
     mark_elsewhere(folder)?;
-    let path = folder.join(FILE);
-    match fs::remove_file(&path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(FolderError::io("remove", &path, &error)),
-        _ => Ok(()),
+    let failed = |action, path: &Path, error: &io::Error| Err(FolderError::io(action, path, error));
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) => return failed("read", folder, &error),
+    };
+    // A process that was killed while it made the key left a copy of it behind.
+    let is_copy = |name: &str| name == FILE || (name.starts_with("key.") && name.ends_with(".tmp"));
+    for entry in entries.flatten().filter(|entry| entry.file_name().to_str().is_some_and(is_copy)) {
+        match fs::remove_file(entry.path()) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return failed("remove", &entry.path(), &error),
+            _ => {}
+        }
     }
+    Ok(())
 }
 
 /// A key as commands print it.
@@ -132,8 +141,9 @@ mod tests {
 
         // Both places are fine as long as they agree; then the file goes.
         open(Some(&command)).expect("the same key");
+        fs::copy(root.join(FILE), root.join("key.4711.tmp")).expect("left behind");
         open(Some(&command)).expect("open").forget_key_file(&command).expect("forgotten");
-        assert!(!root.join(FILE).exists());
+        assert!(!root.join(FILE).exists() && !root.join("key.4711.tmp").exists());
         let read = open(Some(&command)).expect("open").read("accounts", "main").expect("read").expect("there");
         assert_eq!(read.as_slice(), b"hunter2");
 

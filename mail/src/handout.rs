@@ -8,6 +8,7 @@ use crate::record::{BillRecord, Level};
 use crate::sealed_folder::{FolderError, SealedFolder};
 use portcullis_protocol::bills::{Bill, BillLevel, BillText, BillsAnswer, BillsPage, BillsRequest, Remark};
 use portcullis_protocol::limits::{MAX_BILLS_LINE, MAX_MAILBOXES};
+use portcullis_protocol::text::shown_line;
 use portcullis_protocol::{Date, MailboxName};
 use serde::Serialize;
 use std::collections::HashMap;
@@ -62,7 +63,11 @@ impl Handout {
             Ok(BillsRequest::Read { mailbox, after, at_most }) => self.read(&mailbox, after.as_ref(), at_most),
             Ok(_) | Err(_) => return unavailable("this is no request for bills; use a terminal of the same version"),
         };
-        answer.unwrap_or_else(|error| unavailable(&error.to_string()))
+        answer.unwrap_or_else(|error| {
+            // Whoever asks may be the guest of a resource: paths are for the user.
+            eprintln!("{}", shown_line(&error.to_string()));
+            unavailable("the records cannot be read; portcullis-mail says why on standard error")
+        })
     }
 
     fn mailboxes(&self) -> Result<BillsAnswer, FolderError> {
@@ -238,6 +243,13 @@ mod tests {
         ] {
             assert!(matches!(ask(bad), BillsAnswer::Unavailable(_)), "{bad}");
         }
+
+        // What is wrong with the folder is for the user, not for whoever asks.
+        std::fs::write(home.path().join("mail/ledgers/work"), b"damaged").expect("written");
+        let BillsAnswer::Unavailable(why) = ask(r#"{"ask":"read","mailbox":"work","at_most":1}"#) else {
+            panic!("a damaged ledger")
+        };
+        assert!(!why.as_str().contains('/') && !why.as_str().contains("ledgers"), "{why}");
 
         // Over a stream: all that is ever said.
         let requests = format!("{{\"ask\":\"mailboxes\"}}\n{next}\nnonsense\n");

@@ -3,7 +3,7 @@
 
 use crate::account::AccountName;
 use crate::iban::Iban;
-use crate::limits::{BATCH_BYTES, BATCH_MAILS, MAX_PAGE};
+use crate::limits::{BATCH_BYTES, BATCH_MAILS, MAX_PAGE, MAX_TRIES};
 use crate::record::{BillRecord, Level};
 use crate::sealed_folder::{FolderError, SealedFolder};
 use crate::source::{Changes, Cursor, MailId};
@@ -88,8 +88,17 @@ pub struct Page {
 pub struct Ledger {
     epoch: u64,
     seq: u64,
+    /// Which mailbox the cursor and what is to be read are of.
+    #[serde(default)]
+    mailbox: Option<Digest>,
     cursor: Option<Cursor>,
     pending: VecDeque<MailId>,
+    /// What the next run is to look at once more.
+    #[serde(default)]
+    postponed: Vec<MailId>,
+    /// How many runs could not get a mail, or not judge it, by its id.
+    #[serde(default)]
+    tries: BTreeMap<String, u8>,
     changes: Vec<Change>,
     /// Digests of what was signed of verified and vouched bills, so that none counts twice.
     signatures: HashSet<Digest>,
@@ -109,8 +118,11 @@ impl Ledger {
         Self {
             epoch: u64::from_be_bytes(epoch) >> 16,
             seq: 0,
+            mailbox: None,
             cursor: None,
             pending: VecDeque::new(),
+            postponed: Vec::new(),
+            tries: BTreeMap::new(),
             changes: Vec::new(),
             signatures: HashSet::new(),
             ibans: BTreeMap::new(),
@@ -160,12 +172,29 @@ impl Ledger {
         self.cursor.as_ref()
     }
 
-    /// Takes over what is new in the mailbox. Mails that were listed before and not read yet are read first.
+    /// Begins anew if the account is that of another mailbox: its mails may have the numbers of these. What was found
+    /// stays.
+    pub(crate) fn open_mailbox(&mut self, mailbox: Digest) {
+        if self.mailbox.replace(mailbox).is_some_and(|before| before != mailbox) {
+            self.cursor = None;
+            self.forget_listed();
+        }
+    }
+
+    fn forget_listed(&mut self) {
+        self.pending.clear();
+        self.postponed.clear();
+        self.tries.clear();
+    }
+
+    /// Takes over what is new in the mailbox. Mails that were listed before and not read yet are read first, those that
+    /// could not be judged last.
     pub(crate) fn listed(&mut self, changes: Changes) {
         if changes.fresh {
-            self.pending.clear();
+            self.forget_listed();
         }
         self.pending.extend(changes.new);
+        self.pending.extend(self.postponed.drain(..));
         self.cursor = Some(changes.cursor);
     }
 
@@ -174,7 +203,9 @@ impl Ledger {
     pub(crate) fn next_mails(&self, skipped: usize) -> Vec<MailId> {
         let (mut batch, mut bytes) = (Vec::new(), 0_u64);
         for mail in self.pending.iter().skip(skipped).take(BATCH_MAILS) {
-            let size = if mail.size == 0 { BATCH_BYTES } else { mail.size };
+            // One that failed before does not take others with it.
+            let is_alone = mail.size == 0 || self.tries.contains_key(&mail.id);
+            let size = if is_alone { mail.size.max(BATCH_BYTES) } else { mail.size };
             bytes = bytes.saturating_add(size);
             if bytes > BATCH_BYTES && !batch.is_empty() {
                 break;
@@ -184,8 +215,32 @@ impl Ledger {
         batch
     }
 
+    /// The first mail was read.
     pub(crate) fn mail_read(&mut self) {
-        self.pending.pop_front();
+        if let Some(mail) = self.pending.pop_front() {
+            self.tries.remove(&mail.id);
+        }
+    }
+
+    /// Leaves the first mail, which arrived and cannot be judged now, to the next run. Returns whether it did: after
+    /// some runs no more.
+    pub(crate) fn postpone(&mut self) -> bool {
+        let Some(mail) = self.pending.front() else { return false };
+        if count_try(&mut self.tries, &mail.id) >= MAX_TRIES {
+            return false;
+        }
+        self.postponed.extend(self.pending.pop_front());
+        true
+    }
+
+    /// The server could not hand out the first mail. Returns whether it is to be asked for once more.
+    pub(crate) fn mail_failed(&mut self) -> bool {
+        let Some(mail) = self.pending.front() else { return true };
+        if count_try(&mut self.tries, &mail.id) < MAX_TRIES {
+            return true;
+        }
+        self.mail_read();
+        false
     }
 
     /// Whether a signed mail was seen before.
@@ -215,6 +270,12 @@ impl Ledger {
         self.changes.push(Change { seq: self.seq, record });
         true
     }
+}
+
+fn count_try(tries: &mut BTreeMap<String, u8>, mail: &str) -> u8 {
+    let count = tries.entry(mail.to_owned()).or_default();
+    *count += 1;
+    *count
 }
 
 impl Default for Ledger {
@@ -285,6 +346,31 @@ mod tests {
         assert_eq!((sizes(&ledger, 6), sizes(&ledger, 7)), (vec![40], vec![]));
         ledger.pending.extend((0..1_000).map(|id| MailId { id: id.to_string(), size: 1 }));
         assert_eq!(sizes(&ledger, 7).len(), BATCH_MAILS);
+    }
+
+    #[test]
+    fn a_mail_that_fails_comes_alone_and_is_passed_over_at_last() {
+        let mail = |id: u32| MailId { id: id.to_string(), size: 1 };
+        let cursor = || Cursor::Imap { uid_validity: 1, next_uid: 4, highest_modseq: None };
+        let mut ledger = Ledger::new();
+        ledger.open_mailbox(Digest::of(b"a"));
+        ledger.listed(Changes { fresh: true, new: vec![mail(1), mail(2), mail(3)], cursor: cursor() });
+        for _ in 1..MAX_TRIES {
+            assert!(ledger.mail_failed());
+            assert_eq!(ledger.next_mails(0), [mail(1)]);
+        }
+        assert!(!ledger.mail_failed());
+        assert_eq!(ledger.next_mails(0), [mail(2), mail(3)]);
+        // One that waits for a key comes after the others, in the next run.
+        assert!(ledger.postpone());
+        assert_eq!(ledger.next_mails(0), [mail(3)]);
+        ledger.listed(Changes { fresh: false, new: vec![mail(4)], cursor: cursor() });
+        assert_eq!((ledger.next_mails(0), ledger.next_mails(2)), (vec![mail(3), mail(4)], vec![mail(2)]));
+        // The same numbers in another mailbox are other mails.
+        ledger.open_mailbox(Digest::of(b"a"));
+        assert!(ledger.cursor().is_some());
+        ledger.open_mailbox(Digest::of(b"b"));
+        assert_eq!((ledger.cursor(), ledger.next_mails(0)), (None, vec![]));
     }
 
     #[test]

@@ -11,6 +11,14 @@ pub const MAX_HEADER: usize = 256 * 1024;
 pub const MAX_LINES: usize = 300_000;
 /// Lines that may begin or end a part. Each may become a part in memory.
 pub const MAX_BOUNDARY_LINES: usize = 2_000;
+/// Places where a boundary may stand, wherever in a line: two hyphens. Each may become a part in memory. Rules of
+/// hyphens take 40 a line, comments of a page two each.
+pub const MAX_BOUNDARIES: usize = 100_000;
+/// How often a mail may speak of multiparts. For each the parser may look for its boundary through the whole mail.
+pub const MAX_MULTIPARTS: usize = 64;
+/// Bytes of a mail that has another one inside in base64 or quoted-printable, which RFC 2046 section 5.2.1 forbids:
+/// what is in it is parsed without having been counted.
+pub const MAX_ENCODED_MESSAGE: usize = 256 * 1024;
 /// Lines inside parts' headers, estimated as lines with a colon near their beginning: each may become a header in
 /// memory.
 pub const MAX_HEADER_LINES: usize = 60_000;
@@ -77,10 +85,27 @@ pub const JMAP_BATCH: usize = 500;
 pub const MAX_TXT: usize = 8 * 1024;
 /// How long a server may take to accept a connection, its TLS hand-shake included.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long a server may take for the answers to what was sent at once, beside a second for each [`SLOWEST`] bytes.
+pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(5 * 60);
+/// Bytes a second that a server sends at least.
+pub const SLOWEST: u64 = 8 * 1024;
+/// How long one answer over HTTP may take: [`MAX_MAIL`] at 18 KiB a second.
+pub const HTTP_TIMEOUT: Duration = Duration::from_secs(15 * 60);
+/// Brackets that may be open in a line of IMAP. Answers of ours have four; the parser goes down into each.
+pub const MAX_BRACKETS: usize = 32;
+/// Bytes of the id of a mail (RFC 8620 section 1.2).
+pub const MAX_ID: usize = 255;
 /// How long a server may be silent. Large mailboxes take seconds to open.
 pub const READ_TIMEOUT: Duration = Duration::from_secs(60);
-/// How long one mail may be examined, look-ups included, before it counts as unreadable.
+/// How long the signatures of one mail may be examined, look-ups included: three rounds of [`LOOKUP_TIMEOUT`].
 pub const EXAMINE_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long one mail may take in all: what [`MAX_PDFS`] documents and its signatures may take, and half a minute.
+pub const LOOK_TIMEOUT: Duration = Duration::from_secs(120);
+/// Runs in which a mail may fail to arrive, take too long or wait for a key, before it is passed over or judged
+/// without.
+pub const MAX_TRIES: u8 = 5;
+/// How long one name may be looked up. Resolvers ask twice within it; a bill takes two or three rounds.
+pub const LOOKUP_TIMEOUT: Duration = Duration::from_secs(8);
 /// How often the state is written during a run: what is fetched once more after a crash. It is one file for all that
 /// was found and all that is still to be read, and takes some milliseconds.
 pub const CHECKPOINT: Duration = Duration::from_secs(5);
@@ -96,5 +121,6 @@ pub const EXAMINED_AT_ONCE: usize = 2;
 pub const JMAP_DOWNLOADS: usize = 4;
 /// Records on a page.
 pub const MAX_PAGE: usize = 100;
-/// Bytes of a sealed record: a ledger of 100,000 bills takes 40 MB.
-pub const MAX_SEALED: u64 = 128 * 1024 * 1024;
+/// Bytes of a sealed record: a ledger of 100,000 bills takes 40 MB, one with [`MAX_MAILBOX`] mails of the longest ids
+/// that are still to be read 350 MB.
+pub const MAX_SEALED: u64 = 512 * 1024 * 1024;

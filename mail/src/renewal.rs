@@ -77,16 +77,17 @@ async fn renew(account: &mut Account, now: u64) -> Result<(), MailError> {
     let refused = || MailError::Renewal { server: endpoint.clone() };
     // https, or http to this machine, as for JMAP.
     let url = session_url(&endpoint).ok_or_else(refused)?;
-    let client = crate::source::client(account, &endpoint)?.connect_timeout(CONNECT_TIMEOUT).read_timeout(READ_TIMEOUT);
+    let client = crate::source::client(account, &endpoint)?.connect_timeout(CONNECT_TIMEOUT).timeout(READ_TIMEOUT);
     let client = client.build().map_err(|_| refused())?;
-    let mut form = url::form_urlencoded::Serializer::new(String::new());
+    // Each byte takes three at the most; what grows leaves copies behind that nobody wipes.
+    let length = renewal.refresh_token.len() + renewal.client.len() + renewal.client_secret.len();
+    let mut form = url::form_urlencoded::Serializer::new(String::with_capacity(3 * length + 128));
     form.append_pair("grant_type", "refresh_token");
     form.append_pair("refresh_token", &renewal.refresh_token).append_pair("client_id", &renewal.client);
     if !renewal.client_secret.is_empty() {
         form.append_pair("client_secret", &renewal.client_secret);
     }
-    let form = Zeroizing::new(form.finish());
-    let request = client.post(url).header("Content-Type", "application/x-www-form-urlencoded").body(form.to_string());
+    let request = client.post(url).header("Content-Type", "application/x-www-form-urlencoded").body(form.finish());
     let unreachable = |error: reqwest::Error| MailError::Unreachable {
         server: endpoint.clone(),
         cause: error.without_url().to_string(),

@@ -1,6 +1,7 @@
 //! What this program writes down: accounts with their credentials, cursors, bill records. Every file is sealed, as the
 //! terminal seals its state.
 
+use crate::account::AccountName;
 use crate::folder_key::{self, Key};
 use crate::limits::MAX_SEALED;
 use chacha20poly1305::aead::{Aead as _, KeyInit as _, Payload};
@@ -16,6 +17,8 @@ use zeroize::Zeroizing;
 
 /// Bytes of salt before each sealed file.
 const SALT: usize = 16;
+/// Bytes that sealing adds: the salt and the tag (RFC 8439).
+const OVERHEAD: u64 = SALT as u64 + 16;
 
 /// Why the folder could not be read or written. Names the file, never what is in it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -166,6 +169,10 @@ impl SealedFolder {
     /// [`FolderError::Io`].
     pub fn write(&self, kind: &str, name: &str, plain: &[u8]) -> Result<(), FolderError> {
         let path = self.path(kind, name);
+        if plain.len() as u64 + OVERHEAD > MAX_SEALED {
+            // It could not be read again. What is there stays.
+            return Err(FolderError::io("write", &path, &io::ErrorKind::FileTooLarge.into()));
+        }
         let folder = self.root.join(kind);
         make_private(&folder)?;
         let mut salt = [0; SALT];
@@ -216,12 +223,24 @@ impl SealedFolder {
         Ok(names)
     }
 
-    /// Waits until no other process works in this folder.
+    /// Waits until no other process changes what all accounts share, such as the list of billers.
     ///
     /// # Errors
     /// [`FolderError::Io`].
     pub fn lock(&self) -> Result<FolderLock, FolderError> {
-        let path = self.root.join("lock");
+        self.lock_file("lock")
+    }
+
+    /// Waits until no other process works on this account: nothing of it that was read before is current.
+    ///
+    /// # Errors
+    /// [`FolderError::Io`].
+    pub fn lock_account(&self, name: &AccountName) -> Result<FolderLock, FolderError> {
+        self.lock_file(&format!("lock-{name}"))
+    }
+
+    fn lock_file(&self, name: &str) -> Result<FolderLock, FolderError> {
+        let path = self.root.join(name);
         let lock = || -> io::Result<File> {
             let file = private_file().write(true).create(true).truncate(false).open(&path)?;
             file.lock()?;

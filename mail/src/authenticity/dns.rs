@@ -1,14 +1,15 @@
 //! What name servers say, behind a trait, so that tests and other platforms answer by themselves.
 
 use crate::authenticity::Doubt;
-use crate::limits::MAX_TXT;
+use crate::limits::{LOOKUP_TIMEOUT, MAX_TXT};
+use futures::future::join_all;
 use mail_auth::common::parse::TxtRecordParser as _;
 use mail_auth::common::verify::DomainKey;
 use mail_auth::dmarc::Dmarc;
 use mail_auth::hickory_resolver::config::{NameServerConfig, ResolverConfig, ResolverOpts};
 use mail_auth::hickory_resolver::net::runtime::TokioRuntimeProvider;
 use mail_auth::hickory_resolver::proto::op::ResponseCode;
-use mail_auth::hickory_resolver::proto::rr::RData;
+use mail_auth::hickory_resolver::proto::rr::{RData, Record};
 use mail_auth::hickory_resolver::{TokioResolver, system_conf};
 use mail_auth::{DnsError, Error, ResolverCache, Txt};
 use std::borrow::Borrow;
@@ -16,6 +17,7 @@ use std::collections::HashMap;
 use std::hash::Hash;
 use std::net::SocketAddr;
 use std::time::Duration;
+use tokio::time::timeout;
 
 /// TXT records of a name.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -111,15 +113,37 @@ impl Dns for Resolver {
         let lookup = self.resolver.txt_lookup(format!("{name}.")).await.map_err(|error| {
             if error.is_no_records_found() { DnsFailure::NotFound } else { DnsFailure::Unavailable }
         })?;
-        let mut answer = TxtAnswer { records: Vec::new(), trusted: true };
-        for record in lookup.answers() {
-            if let RData::TXT(txt) = &record.data {
-                answer.records.push(txt.txt_data.concat());
-                answer.trusted &= self.trusted || record.proof.is_secure();
-            }
-        }
+        let answer = answer(name, lookup.answers(), self.trusted);
         if answer.records.is_empty() { Err(DnsFailure::NotFound) } else { Ok(answer) }
     }
+}
+
+/// What an answer says of a name. A name that is another's alias (CNAME) leads to other people's records, so all of
+/// the way there has to be proven as well.
+fn answer(name: &str, records: &[Record], is_resolver_trusted: bool) -> TxtAnswer {
+    let is_same = |a: &str, b: &str| a.trim_end_matches('.').eq_ignore_ascii_case(b.trim_end_matches('.'));
+    let mut owner = name.to_owned();
+    let mut answer = TxtAnswer { records: Vec::new(), trusted: true };
+    // An answer may list aliases in any order, but each once.
+    for _ in 0..=records.len() {
+        let alias = records.iter().find_map(|record| match &record.data {
+            RData::CNAME(target) if is_same(&record.name.to_ascii(), &owner) => Some((record, target.to_ascii())),
+            _ => None,
+        });
+        let Some((record, target)) = alias else { break };
+        answer.trusted &= record.proof.is_secure();
+        owner = target;
+    }
+    for record in records {
+        if let RData::TXT(txt) = &record.data
+            && is_same(&record.name.to_ascii(), &owner)
+        {
+            answer.records.push(txt.txt_data.concat());
+            answer.trusted &= record.proof.is_secure();
+        }
+    }
+    answer.trusted |= is_resolver_trusted;
+    answer
 }
 
 /// A TXT record, read as a key and as a policy.
@@ -142,18 +166,24 @@ pub(super) fn offline() -> TokioResolver {
 pub(super) struct Records(HashMap<Box<str>, (Txt, bool)>);
 
 impl Records {
-    /// Looks up the key of a signature.
-    pub(super) async fn key(&mut self, dns: &dyn Dns, selector: &str, domain: &str) {
-        self.look_up(dns, &key_name(selector, domain), |record| DomainKey::parse(record).map(Txt::from)).await;
-    }
-
-    /// Looks up the policies of a domain and those above it, as RFC 9989 section 4.10 walks: eight names at most.
-    pub(super) async fn policies(&mut self, dns: &dyn Dns, domain: &str) {
+    /// Looks up the keys of signatures, as selector and domain, and the policies of a domain and those above it, as RFC
+    /// 9989 section 4.10 walks: eight names at most. All at the same time, and not for long.
+    pub(super) async fn look_up(&mut self, dns: &dyn Dns, keys: &[(&str, &str)], policies_of: Option<&str>) {
+        let mut names: Vec<(String, Read)> = Vec::new();
+        for (selector, domain) in keys {
+            names.push((key_name(selector, domain), |record| DomainKey::parse(record).map(Txt::from)));
+        }
+        let domain = policies_of.unwrap_or_default();
         let labels: Vec<&str> = domain.split('.').filter(|label| !label.is_empty()).collect();
         for first in (0..labels.len()).filter(|first| *first == 0 || labels.len() - first <= 7).take(8) {
             let name = format!("_dmarc.{}", labels.get(first..).unwrap_or_default().join("."));
-            self.look_up(dns, &name, |record| Dmarc::parse(record).map(Txt::from)).await;
+            names.push((name, |record| Dmarc::parse(record).map(Txt::from)));
         }
+        let found = names.iter().map(|(name, read)| async move {
+            let answer = timeout(LOOKUP_TIMEOUT, dns.txt(name)).await.unwrap_or(Err(DnsFailure::Unavailable));
+            (fqdn(name).into_boxed_str(), found(answer, *read))
+        });
+        self.0.extend(join_all(found).await);
     }
 
     /// Whether somebody vouches for the key.
@@ -169,25 +199,22 @@ impl Records {
             _ => None,
         }
     }
+}
 
-    async fn look_up(&mut self, dns: &dyn Dns, name: &str, read: fn(&[u8]) -> mail_auth::Result<Txt>) {
-        let key = fqdn(name).into_boxed_str();
-        if self.0.contains_key(&key) {
-            return;
+/// Reads a record.
+type Read = fn(&[u8]) -> mail_auth::Result<Txt>;
+
+fn found(answer: Result<TxtAnswer, DnsFailure>, read: Read) -> (Txt, bool) {
+    let absent = || Txt::Error(Error::Dns(DnsError::RecordNotFound(ResponseCode::NXDomain)));
+    match answer {
+        Ok(answer) => {
+            let mut records = answer.records.iter().filter(|record| record.len() <= MAX_TXT).map(|record| read(record));
+            // The first that can be read; several keys under one name are nobody's practice.
+            let first = records.find_map(Result::ok).unwrap_or_else(absent);
+            (first, answer.trusted)
         }
-        let absent = || Txt::Error(Error::Dns(DnsError::RecordNotFound(ResponseCode::NXDomain)));
-        let found = match dns.txt(name).await {
-            Ok(answer) => {
-                let mut records =
-                    answer.records.iter().filter(|record| record.len() <= MAX_TXT).map(|record| read(record));
-                // The first that can be read; several keys under one name are nobody's practice.
-                let first = records.find_map(Result::ok).unwrap_or_else(absent);
-                (first, answer.trusted)
-            }
-            Err(DnsFailure::NotFound) => (absent(), false),
-            Err(DnsFailure::Unavailable) => (Txt::Error(Error::Dns(DnsError::Resolver("unavailable".into()))), false),
-        };
-        self.0.insert(key, found);
+        Err(DnsFailure::NotFound) => (absent(), false),
+        Err(DnsFailure::Unavailable) => (Txt::Error(Error::Dns(DnsError::Resolver("unavailable".into()))), false),
     }
 }
 
@@ -219,4 +246,48 @@ fn key_name(selector: &str, domain: &str) -> String {
 /// As the library writes names.
 fn fqdn(name: &str) -> String {
     format!("{}.", name.trim_end_matches('.').to_ascii_lowercase())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mail_auth::hickory_resolver::proto::dnssec::Proof;
+    use mail_auth::hickory_resolver::proto::rr::Name;
+    use mail_auth::hickory_resolver::proto::rr::rdata::{CNAME, TXT};
+
+    fn record(owner: &str, data: RData, proof: Proof) -> Record {
+        let mut record = Record::from_rdata(Name::from_ascii(owner).expect("a name"), 60, data);
+        record.proof = proof;
+        record
+    }
+
+    fn alias(owner: &str, target: &str, proof: Proof) -> Record {
+        record(owner, RData::CNAME(CNAME(Name::from_ascii(target).expect("a name"))), proof)
+    }
+
+    fn key(owner: &str, text: &str, proof: Proof) -> Record {
+        record(owner, RData::TXT(TXT::new(vec![text.into()])), proof)
+    }
+
+    #[test]
+    fn an_answer_is_trusted_if_all_of_the_way_to_it_is_proven() {
+        let (asked, evil) = ("k1._domainkey.power.example", "k.evil.test.");
+        let read = |records: &[Record]| answer(asked, records, false);
+        let own = key("K1._domainkey.power.example.", "own", Proof::Secure);
+        assert_eq!(read(&[own]), TxtAnswer { records: vec![b"own".to_vec()], trusted: true });
+        // Whoever answers on the way leads to a zone of his own, which he signs.
+        let led = read(&[alias(asked, evil, Proof::Insecure), key(evil, "evil", Proof::Secure)]);
+        assert_eq!(led, TxtAnswer { records: vec![b"evil".to_vec()], trusted: false });
+        let proven = read(&[key(evil, "host", Proof::Secure), alias(asked, evil, Proof::Secure)]);
+        assert!(proven.trusted && proven.records.len() == 1);
+        let longer = [
+            alias("b.example.", evil, Proof::Indeterminate),
+            alias(asked, "b.example.", Proof::Secure),
+            key(evil, "evil", Proof::Secure),
+        ];
+        assert!(!read(&longer).trusted && answer(asked, &longer, true).trusted);
+        assert!(read(&[key(evil, "evil", Proof::Secure)]).records.is_empty(), "nobody's that was asked for");
+        let circle = [alias(asked, evil, Proof::Secure), alias(evil, asked, Proof::Secure)];
+        assert!(read(&circle).records.is_empty());
+    }
 }

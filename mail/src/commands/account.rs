@@ -90,7 +90,7 @@ impl Verb {
                 Ok(())
             }
             Self::Remove { name } => {
-                let _lock = folder.lock()?;
+                let _lock = folder.lock_account(&name)?;
                 Account::load(folder, &name).map(drop).or_else(|error| match error {
                     // One that cannot be read can still be forgotten.
                     portcullis_mail::MailError::Account(portcullis_mail::AccountError::Unreadable(_)) => Ok(()),
@@ -146,7 +146,7 @@ impl Add {
             renewal,
         };
         account.check()?;
-        let _lock = folder.lock()?;
+        let _lock = folder.lock_account(&account.name)?;
         account.store(folder)?;
         say(&format!("added {}. Next: portcullis-mail fetch {}", account.name, account.name))
     }

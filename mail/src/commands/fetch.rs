@@ -27,6 +27,8 @@ pub(crate) struct Arguments {
 
 impl Arguments {
     pub(crate) fn run(self, folder: &SealedFolder) -> Result<()> {
+        // Whoever waits here finds what others have changed meanwhile.
+        let _lock = folder.lock_account(&self.name)?;
         let account = Account::load(folder, &self.name)?;
         let templates = templates(self.templates, folder)?;
         let registry = registry::current(folder)?;
@@ -35,10 +37,9 @@ impl Arguments {
             .enable_all()
             .build()
             .context("cannot start threads")?;
-        let _lock = folder.lock()?;
         let before = Ledger::load(folder, &self.name)?;
         let seen = last(&before);
-        let summary = runtime.block_on(async {
+        let fetched = runtime.block_on(async {
             let resolver = self.resolver.map_or_else(Resolver::system, Resolver::trusted);
             let dns = Arc::new(resolver.context("no name server is known. Name one with --resolver")?);
             let (account, mut source) = sign_in(account, folder).await?;
@@ -48,7 +49,10 @@ impl Arguments {
             let (registry, templates) = (Arc::new(registry), Arc::new(templates));
             let fetcher = Fetcher { account, registry, templates, dns, pdf };
             anyhow::Ok(fetch(&fetcher, folder, &mut *source).await?)
-        })?;
+        });
+        // A mail that takes too long is not waited for.
+        runtime.shutdown_background();
+        let summary = fetched?;
         let ledger = Ledger::load(folder, &self.name)?;
         let mut after = seen;
         loop {
@@ -68,6 +72,10 @@ impl Arguments {
             counted(summary.bills, "new bill"),
             counted(unreadable, "mail")
         );
+        if summary.postponed > 0 {
+            let postponed = counted(summary.postponed, "mail");
+            eprintln!("{postponed} could not be judged now: the next run looks at what is left");
+        }
         for (why, count) in &summary.unreadable {
             eprintln!("  {count}: {}", shown(&why.to_string()));
         }

@@ -1,6 +1,6 @@
 //! EN 16931 in the syntax of UN/CEFACT Cross Industry Invoice D16B, which Factur-X and ZUGFeRD use too.
 
-use crate::extract::ubl::CREDIT_CODES;
+use crate::extract::ubl::asks;
 use crate::extract::xml::{all, own_text, text};
 use crate::extract::{Bill, Refusal, decimal, period};
 use portcullis_protocol::Currency;
@@ -10,10 +10,7 @@ use roxmltree::Node;
 pub(super) const INVOICE: &str = "urn:un:unece:uncefact:data:standard:CrossIndustryInvoice:100";
 
 pub(super) fn bill(invoice: Node<'_, '_>) -> Result<Bill, Refusal> {
-    // BT-3
-    if text(invoice, &["ExchangedDocument", "TypeCode"]).is_some_and(|code| CREDIT_CODES.contains(&code)) {
-        return Err(Refusal::CreditNote);
-    }
+    asks(text(invoice, &["ExchangedDocument", "TypeCode"]))?;
     let transactions = all(invoice, &["SupplyChainTradeTransaction"]);
     let [transaction] = transactions.as_slice() else { return Err(Refusal::Malformed) };
     let settlements = all(*transaction, &["ApplicableHeaderTradeSettlement"]);

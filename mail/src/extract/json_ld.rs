@@ -27,7 +27,7 @@ fn collect(value: &Value, depth: usize, found: &mut Vec<Result<Bill, Refusal>>) 
     match value {
         Value::Array(list) => list.iter().for_each(|value| collect(value, depth, found)),
         Value::Object(object) => {
-            if is_invoice(value) {
+            if is_a(&value["@type"], "Invoice") {
                 found.push(bill(value));
             } else {
                 object.values().for_each(|value| collect(value, depth, found));
@@ -37,23 +37,24 @@ fn collect(value: &Value, depth: usize, found: &mut Vec<Result<Bill, Refusal>>) 
     }
 }
 
-fn is_invoice(value: &Value) -> bool {
-    let named = |name: &Value| {
-        name.as_str().is_some_and(|name| {
-            let name = name
-                .strip_prefix("https://schema.org/")
-                .or_else(|| name.strip_prefix("http://schema.org/"))
-                .unwrap_or(name);
-            name == "Invoice"
-        })
-    };
-    match &value["@type"] {
-        Value::Array(types) => types.iter().any(named),
-        name => named(name),
+/// Whether a value, or one of a list of them, is a name of schema.org.
+fn is_a(value: &Value, name: &str) -> bool {
+    match value {
+        Value::Array(all) => all.iter().any(|one| is_a(one, name)),
+        Value::String(text) => {
+            let text = text.trim();
+            let own = text.strip_prefix("https://schema.org/").or_else(|| text.strip_prefix("http://schema.org/"));
+            own.unwrap_or(text) == name
+        }
+        _ => false,
     }
 }
 
 fn bill(invoice: &Value) -> Result<Bill, Refusal> {
+    let status = &invoice["paymentStatus"];
+    if ["PaymentComplete", "PaymentAutomaticallyApplied"].iter().any(|paid| is_a(status, paid)) {
+        return Err(Refusal::NotOwed);
+    }
     let amount = total(&invoice["totalPaymentDue"])?;
     let due = date(text(&invoice["paymentDueDate"]).or_else(|| text(&invoice["paymentDue"])))?;
     let billed = text(&invoice["billingPeriod"]).and_then(|interval| interval.split_once('/'));
@@ -110,6 +111,27 @@ mod tests {
         assert_eq!((bill.amount.to_string(), bill.account.as_deref()), ("12.50 EUR".into(), Some("A-77")));
         assert_eq!(bill.due.map(|day| day.to_string()).as_deref(), Some("2026-12-15"));
         assert!(bill.period.is_some());
+    }
+
+    #[test]
+    fn what_says_that_it_was_paid_is_no_bill() {
+        let with = |status: &str| {
+            read(&format!(
+                r#"{{"@type":"Invoice","paymentStatus":{status},
+                "totalPaymentDue":{{"price":"12.50","priceCurrency":"EUR"}}}}"#
+            ))
+            .remove(0)
+        };
+        for paid in [
+            r#""https://schema.org/PaymentComplete""#,
+            r#""PaymentComplete""#,
+            r#"["http://schema.org/PaymentAutomaticallyApplied"]"#,
+        ] {
+            assert_eq!(with(paid), Err(Refusal::NotOwed), "{paid}");
+        }
+        for owed in [r#""https://schema.org/PaymentDue""#, r#""PaymentPastDue""#, "null"] {
+            assert!(with(owed).is_ok(), "{owed}");
+        }
     }
 
     #[test]

@@ -2,13 +2,14 @@
 
 use crate::account::{Account, AccountError};
 use crate::error::MailError;
-use crate::limits::{CONNECT_TIMEOUT, MAX_PROTOCOL_LINE, READ_TIMEOUT};
+use crate::limits::{ANSWER_TIMEOUT, CONNECT_TIMEOUT, MAX_PROTOCOL_LINE, READ_TIMEOUT, SLOWEST};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::pem::PemObject as _;
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
@@ -26,6 +27,8 @@ pub(super) struct Connection {
     buffer: Vec<u8>,
     at: usize,
     received: u64,
+    /// When something was sent last, and how much had been received then.
+    asked: (Instant, u64),
 }
 
 /// A connection on which nothing is secret yet.
@@ -56,7 +59,8 @@ impl Plain {
         let stream = shaken
             .map_err(|_| MailError::Silent { server: self.server.clone() })?
             .map_err(|error| untrusted(error.to_string()))?;
-        Ok(Connection { server: self.server, stream: Box::new(stream), buffer: Vec::new(), at: 0, received: 0 })
+        let asked = (Instant::now(), 0);
+        Ok(Connection { server: self.server, stream: Box::new(stream), buffer: Vec::new(), at: 0, received: 0, asked })
     }
 
     /// Talks in the clear until the server agrees to TLS: reads a greeting, sends `command`, reads lines until `agreed`
@@ -134,7 +138,9 @@ impl Connection {
             self.stream.write_all(bytes).await?;
             self.stream.flush().await
         };
-        match timeout(READ_TIMEOUT, send).await {
+        let sent = timeout(READ_TIMEOUT, send).await;
+        self.asked = (Instant::now(), self.received);
+        match sent {
             Ok(sent) => sent.map_err(|error| MailError::unreachable(&self.server, &error)),
             Err(_) => Err(MailError::Silent { server: self.server.clone() }),
         }
@@ -181,7 +187,10 @@ impl Connection {
         self.at = 0;
         let filled = self.buffer.len();
         self.buffer.resize(filled + CHUNK, 0);
-        let read = timeout(READ_TIMEOUT, self.stream.read(&mut self.buffer[filled..])).await;
+        let (asked, before) = self.asked;
+        let read =
+            timeout(patience(asked.elapsed(), self.received - before), self.stream.read(&mut self.buffer[filled..]))
+                .await;
         let count = read
             .map_err(|_| MailError::Silent { server: self.server.clone() })?
             .map_err(|error| MailError::unreachable(&self.server, &error))?;
@@ -212,4 +221,29 @@ pub(super) fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, 
     let read = CertificateDer::pem_file_iter(path).map_err(|error| failed(error.to_string()))?;
     let all = read.collect::<Result<Vec<_>, _>>().map_err(|error| failed(error.to_string()))?;
     if all.is_empty() { Err(failed("it is empty".into())) } else { Ok(all) }
+}
+
+/// How long the next bytes may take, so long after something was asked and with so many bytes of the answer there. One
+/// that says a little now and then is not silent, and would hold everything.
+fn patience(since: Duration, answered: u64) -> Duration {
+    let whole = ANSWER_TIMEOUT + Duration::from_secs(answered / SLOWEST);
+    READ_TIMEOUT.min(whole.saturating_sub(since))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_that_drips_is_given_up() {
+        // A byte at the last moment, again and again.
+        let (mut since, mut answered) = (Duration::ZERO, 0);
+        while patience(since, answered) > Duration::ZERO {
+            since += patience(since, answered);
+            answered += 1;
+            assert!(since <= ANSWER_TIMEOUT, "{since:?}");
+        }
+        let large = crate::limits::MAX_MAIL as u64;
+        assert_eq!(patience(Duration::from_secs(1_800), large), READ_TIMEOUT, "the control: slow, and a large mail");
+    }
 }

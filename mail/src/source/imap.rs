@@ -7,7 +7,7 @@
 
 use crate::account::{Account, Encryption, Secret};
 use crate::error::MailError;
-use crate::limits::{MAX_MAIL, MAX_MAILBOX, MAX_RESPONSES};
+use crate::limits::{MAX_BRACKETS, MAX_MAIL, MAX_MAILBOX, MAX_RESPONSES};
 use crate::source::connection::{Connection, Plain};
 use crate::source::{Changes, Cursor, Fetched, MailId, Source, xoauth2};
 use base64::Engine as _;
@@ -235,8 +235,11 @@ impl Imap {
         let mut bytes = Vec::new();
         let mut left = literals;
         let mut lines = crate::limits::MAX_PROTOCOL_LINE;
+        let mut brackets = 0;
         loop {
             let line = self.connection.line().await?;
+            brackets =
+                nested(&line, brackets).ok_or_else(|| self.connection.broke("an answer is nested too deeply"))?;
             lines = lines.checked_sub(line.len()).ok_or_else(|| self.connection.broke("a response is too long"))?;
             bytes.extend_from_slice(&line);
             bytes.extend_from_slice(b"\r\n");
@@ -374,8 +377,32 @@ fn done(bytes: &[u8], tag: &str) -> Option<bool> {
     Some(rest.get(..2).is_some_and(|status| status.eq_ignore_ascii_case(b"OK")))
 }
 
+/// How many brackets are open after a line, outside quotes, if never more are than answers have: the parser calls
+/// itself for each.
+fn nested(line: &[u8], open: usize) -> Option<usize> {
+    let (mut open, mut is_quoted, mut is_escaped) = (open, false, false);
+    for byte in line {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' => is_escaped = is_quoted,
+            b'"' => is_quoted = !is_quoted,
+            b'(' if !is_quoted => open += 1,
+            b')' if !is_quoted => open = open.saturating_sub(1),
+            _ => {}
+        }
+        if open > MAX_BRACKETS {
+            return None;
+        }
+    }
+    // A quote that does not end is none.
+    if is_quoted && line.iter().filter(|byte| **byte == b'(').count() > MAX_BRACKETS { None } else { Some(open) }
+}
+
 /// What is made of a response that ends here.
 pub(super) fn fuzz(bytes: &[u8]) {
+    if bytes.split(|byte| *byte == b'\n').try_fold(0, |open, line| nested(line, open)).is_none() {
+        return;
+    }
     let _ = (literal(bytes), done(bytes, "P1"));
     if let Some(response) = parse(bytes) {
         note_capabilities(&mut Capabilities::default(), &response);
@@ -410,6 +437,15 @@ fn quoted(text: &str) -> Zeroizing<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn answers_are_not_nested_deeper_than_the_parser_can_follow() {
+        assert_eq!(nested(b"* 1 FETCH (UID 1 BODY[] {12}", 0), Some(1));
+        assert_eq!(nested(b")", 1), Some(0));
+        assert_eq!(nested(br#"* OK "((((" \"#, 0), Some(0));
+        let many = |with: &str| nested(format!("* 1 FETCH ({with}{}", "(".repeat(64_000)).as_bytes(), 0);
+        assert_eq!((many("BODYSTRUCTURE "), many("BODYSTRUCTURE \""), many("x \\\"")), (None, None, None));
+    }
 
     #[test]
     fn literals_are_found_at_the_end_of_a_line_only() {

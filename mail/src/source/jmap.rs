@@ -8,7 +8,8 @@
 use crate::account::{Account, Secret};
 use crate::error::MailError;
 use crate::limits::{
-    CONNECT_TIMEOUT, JMAP_BATCH, JMAP_DOWNLOADS, MAX_JMAP_ANSWER, MAX_MAIL, MAX_MAILBOX, READ_TIMEOUT,
+    CONNECT_TIMEOUT, HTTP_TIMEOUT, JMAP_BATCH, JMAP_DOWNLOADS, MAX_ID, MAX_JMAP_ANSWER, MAX_MAIL, MAX_MAILBOX,
+    READ_TIMEOUT,
 };
 use crate::source::{Changes, Cursor, Fetched, MailId, Source};
 use futures::{StreamExt as _, stream};
@@ -23,6 +24,9 @@ const MAIL: &str = "urn:ietf:params:jmap:mail";
 
 /// Bytes that a mail may have in any case, whatever the server listed.
 const MIN_DOWNLOAD: usize = 64 * 1024;
+
+/// Answers about changes in which nothing was created: of half a million mails that were moved or deleted.
+const MAX_ROUNDS: usize = 1_000;
 
 pub(super) struct Jmap {
     client: reqwest::Client,
@@ -87,7 +91,8 @@ impl Jmap {
         let server = account.server.clone();
         let unreachable = |cause: String| MailError::Unreachable { server: server.clone(), cause };
         let session_url = session_url(&server).ok_or_else(|| unreachable("not an https address".into()))?;
-        let client = client(account, &server)?.connect_timeout(CONNECT_TIMEOUT).read_timeout(READ_TIMEOUT);
+        let client =
+            client(account, &server)?.connect_timeout(CONNECT_TIMEOUT).read_timeout(READ_TIMEOUT).timeout(HTTP_TIMEOUT);
         let client = client.build().map_err(|error| unreachable(error.to_string()))?;
         Ok(Self {
             client,
@@ -186,6 +191,9 @@ impl Jmap {
             let answer = self.expect("Email/get", json!({"ids": batch, "properties": ["blobId", "size"]})).await?;
             let list: Vec<RawEmail> =
                 serde_json::from_value(answer["list"].clone()).map_err(|_| self.broke("its list is not one"))?;
+            if list.len() > batch.len() || list.iter().any(|mail| mail.blob_id.len() > MAX_ID) {
+                return Err(self.broke("its list has more than was asked for"));
+            }
             mails.extend(list.into_iter().map(|mail| MailId { id: mail.blob_id, size: mail.size }));
         }
         Ok(mails)
@@ -195,14 +203,24 @@ impl Jmap {
     async fn created(&mut self, since: &str) -> Result<Option<(Vec<String>, String)>, MailError> {
         let mut created = Vec::new();
         let mut state = since.to_owned();
+        let mut rounds = 0;
         loop {
+            rounds += 1;
             let asked = json!({"sinceState": state, "maxChanges": JMAP_BATCH});
-            let Ok(answer) = self.method("Email/changes", asked).await? else { return Ok(None) };
+            let answer = match self.method("Email/changes", asked).await? {
+                Ok(answer) => answer,
+                Err(error) if error == "cannotCalculateChanges" => return Ok(None),
+                Err(_) => return Err(self.broke("it refuses to list the mails")),
+            };
             let (ids, next) = (strings(&answer["created"]), answer["newState"].as_str().unwrap_or_default().to_owned());
             let more = answer["hasMoreChanges"].as_bool().unwrap_or_default();
             created.extend(ids);
             // A state that does not move would go on for ever.
-            if next.is_empty() || (more && next == state) || created.len() > MAX_MAILBOX {
+            if next.is_empty()
+                || (more && next == state)
+                || created.len() > MAX_MAILBOX
+                || rounds > created.len() + MAX_ROUNDS
+            {
                 return Err(self.broke("its list of changes does not end"));
             }
             state = next;
@@ -217,19 +235,29 @@ impl Jmap {
         let state = self.expect("Email/get", json!({"ids": [], "properties": ["blobId"]})).await?;
         let state = state["state"].as_str().filter(|state| !state.is_empty()).map(str::to_owned);
         let state = state.ok_or_else(|| self.broke("it has no state"))?;
-        let mut all = Vec::new();
-        loop {
-            let sort = json!([{"property": "receivedAt", "isAscending": true}]);
-            let asked = json!({"position": all.len(), "limit": JMAP_BATCH, "sort": sort});
-            let ids = strings(&self.expect("Email/query", asked).await?["ids"]);
+        let mut all: Vec<String> = Vec::new();
+        for _ in 0..MAX_MAILBOX {
+            let mut asked = json!({"limit": JMAP_BATCH, "sort": [{"property": "receivedAt", "isAscending": true}]});
+            // Behind the last one, wherever that is meanwhile: by its position a page would leave out a mail for each
+            // that was deleted before it.
+            if let Some(last) = all.last() {
+                asked["anchor"] = json!(last);
+                asked["anchorOffset"] = json!(1);
+            }
+            let ids = match self.method("Email/query", asked).await? {
+                Ok(answer) => strings(&answer["ids"]),
+                Err(error) if error == "anchorNotFound" && all.pop().is_some() => continue,
+                Err(_) => return Err(self.broke("it refuses to list the mails")),
+            };
             if ids.is_empty() {
                 return Ok((all, state));
             }
             all.extend(ids);
             if all.len() > MAX_MAILBOX {
-                return Err(self.broke("its list does not end"));
+                break;
             }
         }
+        Err(self.broke("its list does not end"))
     }
 }
 
@@ -288,6 +316,6 @@ impl Jmap {
 }
 
 fn strings(list: &Value) -> Vec<String> {
-    let short = |text: &&str| text.len() <= 255;
+    let short = |text: &&str| text.len() <= MAX_ID;
     list.as_array().into_iter().flatten().filter_map(Value::as_str).filter(short).map(str::to_owned).collect()
 }

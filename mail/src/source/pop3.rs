@@ -26,6 +26,8 @@ pub(super) struct Pop3 {
     connection: Connection,
     /// The numbers of this session, by unique id; listed when they are first needed.
     numbers: Option<HashMap<String, usize>>,
+    /// Whether it has answered TOP: then a mail that it refuses is damaged or gone, and others are not.
+    has_top: bool,
     /// Whether commands may be sent before the answers to earlier ones have arrived (RFC 2449 section 6.6).
     is_pipelining: bool,
 }
@@ -46,7 +48,7 @@ impl Pop3 {
                 plain.upgrade(|line| line.starts_with(b"+OK"), b"STLS\r\n", agreed).await?
             }
         };
-        let mut pop3 = Self { connection, numbers: None, is_pipelining: false };
+        let mut pop3 = Self { connection, numbers: None, has_top: false, is_pipelining: false };
         pop3.sign_in(account).await?;
         pop3.is_pipelining = pop3.capabilities().await?.iter().any(|name| name == "PIPELINING");
         Ok(pop3)
@@ -190,9 +192,13 @@ impl Source for Pop3 {
                     if !self.is_pipelining {
                         self.connection.send(command(number).as_bytes()).await?;
                     }
-                    let whole = self.mail(left).await?;
-                    left -= whole.len();
-                    Fetched::Whole(whole)
+                    match self.mail(left).await? {
+                        Some(whole) => {
+                            left -= whole.len();
+                            Fetched::Whole(whole)
+                        }
+                        None => Fetched::Gone,
+                    }
                 }
             });
         }
@@ -205,16 +211,20 @@ impl Source for Pop3 {
 }
 
 impl Pop3 {
-    /// The answer to a TOP, of at most `most` bytes.
-    async fn mail(&mut self, most: usize) -> Result<Vec<u8>, MailError> {
+    /// The answer to a TOP, of at most `most` bytes; `None` if it does not hand out this mail.
+    async fn mail(&mut self, most: usize) -> Result<Option<Vec<u8>>, MailError> {
         if !self.connection.line().await?.starts_with(b"+OK") {
+            if self.has_top {
+                return Ok(None);
+            }
             return Err(self.connection.broke("it has no TOP, and RETR would mark mails as read"));
         }
+        self.has_top = true;
         let mut whole = Vec::new();
         loop {
             let line = self.connection.line().await?;
             if line == b"." {
-                return Ok(whole);
+                return Ok(Some(whole));
             }
             let line = line.strip_prefix(b".").unwrap_or(&line);
             if whole.len() + line.len() + 2 > most {

@@ -1,9 +1,11 @@
 //! What it takes to be verified, and each way to fail it. Every attack stands beside the control that is verified.
 
 use crate::signer::{Names, sign};
-use crate::stage::{BILL, USER, fetcher, mail, registry, run};
-use portcullis_mail::{BillRecord, Doubt, Level, Refusal};
+use crate::stage::{BILL, Shelf, USER, fetcher, mail, records, registry, run};
+use portcullis_mail::limits::MAX_TRIES;
+use portcullis_mail::{BillRecord, Dns, DnsFailure, Doubt, Fetcher, Level, Refusal, SealedFolder, TxtAnswer, fetch};
 use serde_json::{Value, json};
+use std::sync::{Arc, Mutex};
 
 const POWER: &str = "power.example";
 
@@ -147,10 +149,34 @@ async fn a_key_has_to_be_there_and_vouched_for() {
     assert_doubted(&withdrawn.await[0], Doubt::NoKey);
     let absent = judged(&requests, |names| names.records.clear());
     assert_doubted(&absent.await[0], Doubt::NoKey);
-    let down = judged(&requests, |names| names.down = true);
-    assert_doubted(&down.await[0], Doubt::KeyUnavailable);
     let untrusted = judged(&requests, |names| names.trusted = false).await;
     assert_eq!((untrusted[0].level, untrusted[0].doubts.as_slice()), (Level::Vouched, &[Doubt::KeyNotTrusted][..]));
+}
+
+/// A bill whose key cannot be looked up is looked at again by later runs, and judged without it at last.
+#[tokio::test]
+async fn a_bill_waits_for_its_key() {
+    let (mails, names) = sign(&[request(&mail(POWER, USER, "Invoice", BILL))]);
+    let mut down = names.clone();
+    down.down = true;
+    let home = tempfile::tempdir().expect("a folder");
+    let run = async |names: &Names, folder: &SealedFolder| {
+        let fetcher = fetcher(names.clone(), registry(&[POWER]));
+        let summary = fetch(&fetcher, folder, &mut Shelf(mails.clone())).await.expect("a run");
+        (summary.postponed, summary.bills)
+    };
+    let folder = SealedFolder::open(home.path().join("a")).expect("open");
+    assert_eq!(run(&down, &folder).await, (1, 0));
+    assert!(records(&folder).is_empty());
+    assert_eq!(run(&names, &folder).await, (0, 1));
+    assert_eq!(records(&folder)[0].level, Level::Verified, "{:?}", records(&folder));
+
+    let folder = SealedFolder::open(home.path().join("b")).expect("open");
+    for _ in 1..MAX_TRIES {
+        assert_eq!(run(&down, &folder).await, (1, 0));
+    }
+    assert_eq!(run(&down, &folder).await, (0, 1));
+    assert_doubted(&records(&folder)[0], Doubt::KeyUnavailable);
 }
 
 #[tokio::test]
@@ -364,5 +390,142 @@ async fn a_bill_that_is_signed_twice_is_verified_once() {
     assert_eq!((records.len(), records[0].level), (4, Level::Verified), "the control");
     for record in &records[1..] {
         assert_doubted(record, Doubt::Replayed);
+    }
+}
+
+/// Who passes a mail on takes away what says how its body is read, or says of the whole that it is an attachment.
+#[tokio::test]
+async fn how_a_body_is_read_is_fixed_by_the_signature() {
+    let few = |raw: &str| {
+        let mut request = request(raw);
+        request["headers"] = json!(["from", "to", "subject", "date"]);
+        request
+    };
+    let quoted = mail(POWER, USER, "Invoice", &BILL.replace("42.50", "1=\n42.50"))
+        .replace("MIME-Version", "Content-Transfer-Encoding: quoted-printable\r\nMIME-Version");
+    let page = mail(POWER, USER, "Invoice", "<p>Your invoice</p><p hidden>Amount due: EUR 42.50</p>")
+        .replace("text/plain", "text/html");
+    let plain = mail(POWER, USER, "Invoice", BILL);
+    let (mails, names) = sign(&[few(&quoted), few(&page), few(&plain), request(&page), request(&plain)]);
+    let names_of_form = ["MIME-Version:", "Content-Type:", "Content-Transfer-Encoding:"];
+    let without = |mail: &[u8]| {
+        let mail = String::from_utf8(mail.to_vec()).expect("ASCII");
+        let lines =
+            mail.split_inclusive("\r\n").filter(|line| !names_of_form.iter().any(|name| line.starts_with(name)));
+        lines.collect::<String>().into_bytes()
+    };
+    let attached = |mail: &[u8]| {
+        let added = b"Content-Disposition: attachment; filename=\"x.html\"\r\n";
+        [&added[..], mail].concat()
+    };
+    let alone = async |mail: &[u8]| run(&fetcher(names.clone(), registry(&[POWER])), vec![without(mail)]).await.0;
+    for attack in &mails[..2] {
+        for record in alone(attack).await {
+            assert_doubted(&record, Doubt::HeadersNotSigned);
+        }
+    }
+    let control = alone(&mails[2]).await;
+    assert_eq!(control[0].level, Level::Verified, "read the same without them: {control:?}");
+
+    let honest = run(&fetcher(names.clone(), registry(&[POWER])), mails[3..].to_vec()).await.0;
+    let moved =
+        run(&fetcher(names, registry(&[POWER])), mails[3..].iter().map(|mail| attached(mail)).collect()).await.0;
+    let said = |records: &[BillRecord]| records.iter().map(|r| (r.level, r.amount, r.refusal)).collect::<Vec<_>>();
+    assert_eq!(said(&honest), said(&moved), "nobody signs how the whole is to be shown");
+    assert_eq!(honest.last().expect("a bill").level, Level::Verified, "the control");
+}
+
+/// Each signature counts by itself, and the biller's own before that of whoever sent it for him.
+#[tokio::test]
+async fn one_signature_does_not_stand_for_another() {
+    let raw = mail(POWER, USER, "Invoice", BILL);
+    let policy = |names: &mut Names| {
+        names.records.insert(format!("_dmarc.{POWER}"), "v=DMARC1; p=reject".into());
+    };
+    let twice = |first: Value, second: &dyn Fn(&str) -> Value| {
+        let (mut mails, of_first) = sign(&[first]);
+        let once = String::from_utf8(mails.remove(0)).expect("ASCII");
+        let (mails, of_second) = sign(&[second(&once)]);
+        let mut names = Names { records: of_first.records.into_iter().chain(of_second.records).collect(), ..of_second };
+        policy(&mut names);
+        (mails, names)
+    };
+    let by = |domain: &str, raw: &str| json!({"raw": raw, "domain": domain, "selector": "k2"});
+    // A service of the biller's that signs above it.
+    let (mails, names) = twice(request(&raw), &|once| by("mail.esp.example", once));
+    let (records, _) = run(&fetcher(names, registry(&[POWER])), mails).await;
+    assert_eq!(records[0].level, Level::Verified, "{:?}", records[0]);
+
+    // The biller signed sender and day alone; the rest is signed by somebody else.
+    let mut few = request(&raw);
+    few["headers"] = json!(["from", "date"]);
+    let (mails, names) =
+        twice(few, &|once| by("evil.example", &once.replace("Subject: Invoice", "Subject: Your invoice")));
+    let (records, _) = run(&fetcher(names, registry(&[POWER])), mails).await;
+    assert_eq!(records[0].level, Level::Unverified, "{:?}", records[0]);
+    assert_eq!(records[0].biller, None);
+}
+
+#[tokio::test]
+async fn a_forwarder_lifts_no_signature_that_says_too_little() {
+    let raw = mail(POWER, USER, "Invoice", BILL);
+    let seal = |request: &mut Value, results: &str| {
+        request["seal"] = json!({"domain": "forward.example", "selector": "s", "results": results});
+    };
+    let pass = "dkim=pass header.d=power.example";
+    let mut partly = request(&raw);
+    partly["length"] = json!(true);
+    partly["then"] = json!(["2026\r\n", "2026\r\nIBAN: DE89370400440532013000\r\n"]);
+    let mut few = request(&raw);
+    few["headers"] = json!(["from", "date"]);
+    let mut quoted = json!({"raw": raw});
+    seal(&mut partly, pass);
+    seal(&mut few, pass);
+    seal(&mut quoted, "spf=pass smtp.mailfrom=\"x; dkim=pass header.d=power.example \"@evil.example");
+    let mut control = request(&raw);
+    control["then"] = json!(["Subject: Invoice", "Subject: [list] Invoice"]);
+    seal(&mut control, pass);
+    let (mut mails, names) = sign(&[partly, few, quoted, control]);
+    // The same mail once more, as servers pass it on.
+    let again = [&b"X-Passed-On: yes\r\n"[..], &mails[3]].concat();
+    mails.push(again);
+    let (records, _) = run(&fetcher(names, registry(&[POWER])), mails).await;
+    assert_doubted(&records[0], Doubt::PartlySigned);
+    assert_doubted(&records[1], Doubt::HeadersNotSigned);
+    assert_doubted(&records[2], Doubt::NotSigned);
+    assert_eq!(records[3].level, Level::Vouched, "the control: {:?}", records[3]);
+    assert_doubted(&records[4], Doubt::Replayed);
+}
+
+/// Whoever answers for a name learns that it was asked for: not of mail that only names it.
+#[tokio::test]
+async fn keys_are_looked_up_only_if_they_could_prove_something() {
+    let asked = |request: Value| async move {
+        let (mails, names) = sign(&[request]);
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let dns = Arc::new(Noted(names.clone(), Arc::clone(&asked)));
+        let fetcher = Fetcher { dns, ..fetcher(names, registry(&[POWER])) };
+        run(&fetcher, mails).await;
+        let asked = asked.lock().expect("noted").clone();
+        asked
+    };
+    let raw = mail(POWER, USER, "Invoice", BILL);
+    assert!(asked(request(&raw)).await.contains(&format!("k1._domainkey.{POWER}")), "the control");
+    let mut other = request(&raw);
+    other["domain"] = json!("evil.example");
+    other["selector"] = json!("hash-of-kim");
+    assert_eq!(asked(other).await, Vec::<String>::new(), "nobody's domain that the sender has");
+    let mut changed = request(&raw);
+    changed["then"] = json!(["42.50", "92.50"]);
+    assert_eq!(asked(changed).await, Vec::<String>::new(), "another body");
+}
+
+struct Noted(Names, Arc<Mutex<Vec<String>>>);
+
+#[async_trait::async_trait]
+impl Dns for Noted {
+    async fn txt(&self, name: &str) -> Result<TxtAnswer, DnsFailure> {
+        self.1.lock().expect("noted").push(name.to_owned());
+        self.0.txt(name).await
     }
 }

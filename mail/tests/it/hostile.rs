@@ -73,6 +73,9 @@ async fn hostile_invoices_are_refused_for_what_they_are() {
         (ubl(&format!("<DocumentCurrencyCode>ZZZ</DocumentCurrencyCode>{}", total("10.00"))), Refusal::Currency),
         (ubl(&format!("<DueDate>2026-02-30</DueDate>{EURO}{}", total("10.00"))), Refusal::BadDate),
         (ubl(&format!("<DueDate>99999-01-01</DueDate>{EURO}{}", total("10.00"))), Refusal::BadDate),
+        (ubl(&format!("<InvoiceTypeCode>389</InvoiceTypeCode>{EURO}{}", total("10.00"))), Refusal::CreditNote),
+        (ubl(&format!("<InvoiceTypeCode>262</InvoiceTypeCode>{EURO}{}", total("10.00"))), Refusal::CreditNote),
+        (ubl(&format!("<InvoiceTypeCode>325</InvoiceTypeCode>{EURO}{}", total("10.00"))), Refusal::NotOwed),
         (ubl(&format!("<InvoiceTypeCode>381</InvoiceTypeCode>{EURO}{}", total("10.00"))), Refusal::CreditNote),
         (good.replace("10.00", "10.00\u{fffd}"), Refusal::Malformed),
     ];
@@ -143,12 +146,25 @@ fn bombs() -> Vec<(&'static str, Vec<u8>)> {
         "--m\r\nContent-Type: application/zip; name=\"invoice.xml.zip\"\r\nContent-Transfer-Encoding: base64\r\n\r\n{}\r\n--m--\r\n",
         STANDARD.encode(archive)
     );
+    // No boundary stands at the beginning of a line, and those inside never come.
+    let hidden = " --m\r\nContent-Type: multipart/mixed; boundary=z\r\n\r\n".repeat(59_000);
+    let inside = format!("{multipart}{hidden}{}", "x".repeat(5 * 1024 * 1024));
+    let inside = format!(
+        "{head}Content-Type: message/rfc822\r\nContent-Transfer-Encoding: base64\r\n\r\n{}",
+        STANDARD.encode(inside)
+    );
     let messages = "Content-Type: message/rfc822\r\n\r\n".repeat(200_000);
     vec![
         (
             "100,000 attachments",
             (multipart.clone() + &"--m\r\nContent-Type: text/plain\r\n\r\nx\r\n".repeat(100_000)).into_bytes(),
         ),
+        (
+            "59,000 multiparts that do not end",
+            (multipart.clone() + &hidden + &"x".repeat(12 * 1024 * 1024)).into_bytes(),
+        ),
+        ("multiparts that do not end, in a mail inside the mail", inside.into_bytes()),
+        ("parts in the middle of lines", (multipart.clone() + &" --m\r\n\r\n".repeat(1_900_000)).into_bytes()),
         ("an archive of 100 MiB of zeros", (multipart.clone() + &archive).into_bytes()),
         ("3,000,000 empty parts", (multipart.clone() + &"--m\r\n\r\n".repeat(1_900_000)).into_bytes()),
         ("100,000 multiparts inside each other", (head.to_owned() + &nested).into_bytes()),

@@ -19,6 +19,7 @@ enum Lie {
     HugeLiteral,
     EndlessLine,
     EndlessAnswer,
+    Nested,
     ForeignUid,
     TwoBodies,
     Unsolicited,
@@ -66,6 +67,9 @@ async fn body(talk: &mut Talk, lie: Lie) {
             for _ in 0..200 {
                 talk.say(&"* 1 EXISTS\r\n".repeat(100)).await;
             }
+        }
+        Lie::Nested => {
+            talk.say(&format!("* 1 FETCH (UID 1 BODYSTRUCTURE {}\r\n{honest}", "(".repeat(60_000))).await;
         }
         Lie::ForeignUid => talk.say(&honest.replace("UID 1", "UID 9")).await,
         Lie::TwoBodies => talk.say(&format!("{honest}{}", honest.replace("5.00", "6.00"))).await,
@@ -119,6 +123,7 @@ async fn lies_are_found_and_cost_nothing() {
         (Lie::HugeLiteral, Err("more at once")),
         (Lie::EndlessLine, Err("line is too long")),
         (Lie::EndlessAnswer, Err("does not end its answer")),
+        (Lie::Nested, Err("nested too deeply")),
         (Lie::NoUidValidity, Err("UIDVALIDITY")),
         (Lie::Preauthenticated, Err("greeting")),
         (Lie::Goodbye, Err("goodbye")),

@@ -7,6 +7,7 @@ mod corpus;
 mod cyrus;
 mod dovecot;
 mod figures;
+mod form;
 mod fuzz;
 mod held_out;
 mod hostile;

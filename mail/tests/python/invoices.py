@@ -11,7 +11,9 @@ import xml.etree.ElementTree as ET
 from decimal import Decimal
 
 PACKAGES = ("mock_einvoice-*", "factur_x-*", "invoice2data-0.3.6")
-CREDIT = {"81", "83", "261", "381", "396", "532"}
+CREDIT = {"81", "83", "261", "262", "296", "308", "381", "396", "420", "458", "502", "503", "532"}
+# Invoices that the buyer writes: whoever gets one is owed it.
+CREDIT |= {"389", "500", "501", "527"}
 CAC = "{urn:oasis:names:specification:ubl:schema:xsd:CommonAggregateComponents-2}"
 CBC = "{urn:oasis:names:specification:ubl:schema:xsd:CommonBasicComponents-2}"
 RAM = "{urn:un:unece:uncefact:data:standard:ReusableAggregateBusinessInformationEntity:100}"

@@ -20,6 +20,7 @@ struct Row<'b> {
     first_day: Option<String>,
     last_day: Option<String>,
     reasons: &'b [String],
+    remarks: &'b [String],
     evidence: &'b str,
 }
 
@@ -48,6 +49,7 @@ fn row(judged: &Judged) -> Row<'_> {
         first_day: period.map(|period| written(period.first)),
         last_day: period.map(|period| written(period.last)),
         reasons: &judged.reasons,
+        remarks: &judged.remarks,
         evidence: &bill.evidence,
     }
 }
@@ -59,7 +61,7 @@ pub(crate) fn json(bills: &[Judged], today: Date) -> Vec<u8> {
     json
 }
 
-const COLUMNS: [&str; 13] = [
+const COLUMNS: [&str; 14] = [
     "mailbox",
     "valid",
     "level",
@@ -72,12 +74,13 @@ const COLUMNS: [&str; 13] = [
     "first_day",
     "last_day",
     "reasons",
+    "remarks",
     "evidence",
 ];
 
 pub(crate) fn csv(bills: &[Judged]) -> Vec<u8> {
     let mut table = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(Vec::new());
-    let mut put = |fields: [String; 13]| table.write_record(fields).expect("memory takes it");
+    let mut put = |fields: [String; 14]| table.write_record(fields).expect("memory takes it");
     put(COLUMNS.map(str::to_owned));
     for judged in bills {
         let row = row(judged);
@@ -97,6 +100,7 @@ pub(crate) fn csv(bills: &[Judged]) -> Vec<u8> {
             text(row.first_day.as_deref()),
             text(row.last_day.as_deref()),
             cell(&row.reasons.join("; ")),
+            cell(&row.remarks.join("; ")),
             // Base64url may begin with `-`, which spreadsheets take for a formula.
             cell(row.evidence),
         ]);

@@ -95,7 +95,7 @@ impl Desk {
         Ok(Self { bills, today })
     }
 
-    /// A line for each bill, and its reasons below it.
+    /// A line for each bill, and below it its reasons and what else is to be known.
     #[must_use]
     pub fn list(&self) -> String {
         let mut text = String::new();
@@ -109,7 +109,7 @@ impl Desk {
                 text += &format!(", due {}", written(due));
             }
             text.push('\n');
-            for reason in &judged.reasons {
+            for reason in judged.reasons.iter().chain(&judged.remarks) {
                 text += &format!("           {reason}\n");
             }
         }

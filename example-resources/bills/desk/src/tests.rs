@@ -87,6 +87,16 @@ fn a_bill_counts_once_and_a_forged_one_puts_none_out() {
 }
 
 #[test]
+fn a_flat_fee_counts_each_month() {
+    let fee = |at: u8| Bill { due: None, evidence: at.to_string(), ..bill("Phone", 999, day(2026, 12, 15)) };
+    let _double = with(&[("home", vec![fee(1), fee(2), fee(3)])]);
+    let desk = Desk::open(Scope::First).expect("bills");
+    assert!(desk.list().ends_with("3 valid, 0 not valid\n"), "{}", desk.list());
+    assert_eq!(desk.list().matches("a bill like it came before, to `home`; neither says for when\n").count(), 2);
+    assert_eq!(desk.totals(), "undated         29.97 EUR\n                29.97 EUR  Phone\n");
+}
+
+#[test]
 fn totals_are_by_month_biller_and_currency_and_valid_bills_alone_count() {
     let yen = Bill { amount: Some(Money::new(1200, "JPY")), ..bill("Rail", 1, day(2026, 11, 1)) };
     let undated = Bill { due: None, evidence: "undated".into(), ..bill("Rail", 500, day(2026, 11, 2)) };

@@ -17,6 +17,8 @@ pub(crate) struct Judged {
     pub(crate) bill: Bill,
     /// Why it is not valid. Empty if it is.
     pub(crate) reasons: Vec<String>,
+    /// What else is to be known of it.
+    pub(crate) remarks: Vec<String>,
 }
 
 impl Judged {
@@ -26,7 +28,7 @@ impl Judged {
 }
 
 /// What makes two bills the same one, sent twice.
-type Likeness = (Option<String>, String, Option<String>, Option<(i64, String)>, Option<i64>, Option<i64>);
+type Likeness = (Option<String>, String, Option<String>, Option<(i64, String)>, Option<i64>, Option<(i64, i64)>);
 
 /// Judges bills, in the order in which they came: of the same bill sent twice the first counts.
 pub(crate) fn judge(bills: Vec<(String, Bill)>, today: Date) -> Vec<Judged> {
@@ -34,20 +36,25 @@ pub(crate) fn judge(bills: Vec<(String, Bill)>, today: Date) -> Vec<Judged> {
     let mut mails: HashMap<String, String> = HashMap::new();
     let mut all = Vec::with_capacity(bills.len());
     for (mailbox, bill) in bills {
-        let mut reasons = Vec::new();
+        let (mut reasons, mut remarks) = (Vec::new(), Vec::new());
         genuine(&bill, &mut reasons);
         dated(&bill, today, &mut reasons);
         if let Some(first) = mails.get(&bill.evidence) {
             reasons.push(format!("the same mail came to `{first}` as well; it counts once"));
         } else if let Some(first) = seen.get(&likeness(&bill)) {
-            reasons.push(format!("the same bill came before, to `{first}`; it counts once"));
+            // A flat fee is the same each month. Only days tell a bill from its copy.
+            if bill.due.is_some() || bill.period.is_some() {
+                reasons.push(format!("the same bill came before, to `{first}`; it counts once"));
+            } else {
+                remarks.push(format!("a bill like it came before, to `{first}`; neither says for when"));
+            }
         }
         if reasons.is_empty() {
             // Only a valid bill takes another's place: a forged one must not put the real one out.
             seen.insert(likeness(&bill), mailbox.clone());
             mails.insert(bill.evidence.clone(), mailbox.clone());
         }
-        all.push(Judged { mailbox, bill, reasons });
+        all.push(Judged { mailbox, bill, reasons, remarks });
     }
     all
 }
@@ -95,6 +102,6 @@ fn likeness(bill: &Bill) -> Likeness {
         bill.account.clone(),
         bill.amount.as_ref().map(|amount| (amount.minor_units, amount.currency.clone())),
         bill.due.map(day_number),
-        bill.period.as_ref().map(|period| day_number(period.first)),
+        bill.period.as_ref().map(|period| (day_number(period.first), day_number(period.last))),
     )
 }

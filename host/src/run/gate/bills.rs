@@ -6,6 +6,9 @@ use crate::run::bindings::{bills, types};
 use portcullis_protocol::bills::{Bill, BillLevel, BillText, BillsPage, Remark};
 use portcullis_protocol::{Date, MailboxName};
 
+/// What a guest is told if the mail program fails, whatever the cause.
+const UNAVAILABLE: &str = "the mail program does not hand out bills now. To see why: portcullis-mail bills NAME";
+
 impl bills::Host for GateView<'_> {
     fn mailboxes(&mut self) -> wasmtime::Result<Vec<String>> {
         let mailboxes = self.ctx.bills.as_ref().map_or(&[][..], |handed| handed.mailboxes());
@@ -26,7 +29,11 @@ impl bills::Host for GateView<'_> {
         let read = handed.read(&mailbox, after.as_ref(), at_most).await;
         Ok(read.map(page).map_err(|error| match error {
             BillsError::NoSuchMailbox(_) => bills::BillsError::NoSuchMailbox,
-            BillsError::Unavailable(why) => bills::BillsError::Unavailable(why),
+            BillsError::Unavailable(why) => {
+                // It names files of the user's.
+                tracing::warn!(%why, "the mail program does not hand out bills");
+                bills::BillsError::Unavailable(UNAVAILABLE.to_owned())
+            }
         }))
     }
 }
