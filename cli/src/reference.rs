@@ -25,9 +25,10 @@ Written from the program itself; a test holds this page to it. `portcullis help 
   asks the terminal something; a file or a pipe gets its bytes as they are.
 - **Questions** about money and trust are asked at the controlling terminal (`/dev/tty`), under the heading
   `Portcullis asks:` in inverse video, whatever the standard streams are. Keys that were typed before the question could
-  be read do not count, and the resource gets nothing of the answer. Without a terminal nothing is asked and the answer
-  is no: say `--yes`, for `login` `--fingerprint`, for `run` `--max-spend`. `buy --yes --max-spend 2.50EUR` buys if the
-  price is not above that. On Windows nothing is asked yet.
+  be read do not count, and the resource gets nothing of the answer. A resource can print what looks like such a
+  question, and gets what is typed under it: `portcullis` never asks for a password. Without a terminal nothing is asked
+  and the answer is no: say `--yes`, for `login` `--fingerprint`, for `run` `--max-spend`. `buy --yes --max-spend
+  2.50EUR` buys if the price is not above that. On Windows nothing is asked yet.
 - **Signing in.** Where you are signed in already, `login` says as whom, and changes nothing, unless `--label` gives
   this terminal another name. To sign in as somebody else, `logout` first.
 - **Files.** `-o FILE` appears under its name when it is whole, and keeps the permissions of the file that it replaces.
@@ -38,7 +39,8 @@ Written from the program itself; a test holds this page to it. `portcullis help 
   ([refusals.md](refusals.md)). `run` of a command ends with the command's own code.
 - **Names.** `publisher/name`, `publisher/name@version`; the publisher may be left out of what is installed. `inspect`
   and `run` take `publisher/name` of what a store sells, too. What begins with `.` or `/`, or ends in `.wasm`, is a
-  file.
+  file. `run FILE` refuses one that the key pinned for its publisher does not stand for, and one that is older than what
+  was used before.
 - **Values.** `run --invoke` takes arguments in WAVE, the text form of component values: `1`, `\"text\"`, `[1, 2]`,
   `{width: 640}`, `some(1)`. `@FILE` stands for the bytes of a file. Bytes that a function gives go to `-o FILE`, or raw
   to standard output where that is no terminal.

@@ -148,7 +148,7 @@ pub const MAX_VERSIONS: usize = 1_000;
 /// Versions of a resource of which its entry in the catalogue says what opens their parts, the newest first: enough to
 /// choose by, and an entry stays some hundred KB whatever a publisher does.
 pub const MAX_OPENINGS: usize = 32;
-/// The text of a version that a store takes. It stands in the catalogue and in every grant.
+/// The text of a version, in bytes. It stands in the catalogue, in every grant, and in the records of terminals.
 pub const MAX_VERSION: usize = 128;
 /// Offers of a resource, signed, in bytes: a refusal may carry all of them, and is a document of at most
 /// [`MAX_DOCUMENT`] bytes when base64url has made four of three.

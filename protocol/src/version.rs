@@ -4,24 +4,28 @@
 //! calls `1.0.0+fix2` newer in one place and the same in another. So [`Version`] has no `Ord`: who compares says
 //! [`Version::precedence`].
 
-use serde::{Deserialize, Serialize};
+use crate::limits::MAX_VERSION;
+use crate::text::disturbs;
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use std::cmp::Ordering;
 use std::fmt;
 use std::str::FromStr;
 
-/// A version by SemVer 2.0. Two are equal if their texts are.
-#[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+/// A version by SemVer 2.0, of at most [`MAX_VERSION`] bytes. Two are equal if their texts are.
+#[derive(Clone, PartialEq, Eq, Hash, Serialize)]
 #[serde(transparent)]
 pub struct Version(semver::Version);
 
 /// The text is not a version.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "`{text}` is not a version: write three numbers, as in 1.0.0, each without leading zeros and below 2^64 (SemVer)"
-)]
+#[error("`{text}` is not a version: {rule}")]
 pub struct BadVersion {
     text: String,
+    rule: &'static str,
 }
+
+const FORM: &str = "write three numbers, as in 1.0.0, each without leading zeros and below 2^64 (SemVer)";
+const LENGTH: &str = "it is longer than 128 bytes";
 
 impl Version {
     /// A release.
@@ -67,8 +71,17 @@ impl FromStr for Version {
     type Err = BadVersion;
     fn from_str(text: &str) -> Result<Self, BadVersion> {
         // What was written may be of any length, and not fit for a screen.
-        let shown = || text.chars().filter(|c| !c.is_control()).take(64).collect();
-        semver::Version::parse(text).map(Self).map_err(|_| BadVersion { text: shown() })
+        let bad = |rule| BadVersion { text: text.chars().filter(|c| !disturbs(*c)).take(64).collect(), rule };
+        if text.len() > MAX_VERSION {
+            return Err(bad(LENGTH));
+        }
+        semver::Version::parse(text).map(Self).map_err(|_| bad(FORM))
+    }
+}
+
+impl<'de> Deserialize<'de> for Version {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
     }
 }
 
@@ -111,6 +124,21 @@ mod tests {
             assert!(version(pair[1]).is_newer_than(&version(pair[0])), "{pair:?}");
             assert!(!version(pair[0]).is_newer_than(&version(pair[1])), "{pair:?}");
         }
+    }
+
+    /// It stands in catalogues, grants and records, each of which has a bound of its own.
+    #[test]
+    fn no_version_is_endless() {
+        assert!(LENGTH.contains(&format!("{MAX_VERSION} bytes")));
+        let of_length = |bytes: usize| format!("1.0.0-{}", "x".repeat(bytes - 6));
+        for text in [of_length(MAX_VERSION + 1), of_length(20_000), format!("1.0.0+{}", "7".repeat(MAX_VERSION))] {
+            let refused = text.parse::<Version>().expect_err("too long").to_string();
+            assert!(refused.contains("128 bytes") && refused.len() < 300, "{refused}");
+            serde_json::from_value::<Version>(text.into()).expect_err("too long");
+        }
+        let longest = version(&of_length(MAX_VERSION));
+        let read: Version = serde_json::from_value(longest.to_string().into()).expect("the control");
+        assert_eq!(read, longest);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use portcullis_host::{Client, ClientError, InstallSource, Installed, Source};
 use portcullis_protocol::sealed::{Defect, Sealed, SealedError};
-use portcullis_protocol::{Origin, PublisherName, Reason, ResourceName};
+use portcullis_protocol::{Origin, PublisherName, Reason, ResourceName, SignedManifest};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
@@ -67,6 +67,18 @@ pub(crate) async fn source(
     ));
     PublisherKey::of(streaming.publisher_key(), streaming.publisher()).note(screen);
     Ok(streaming.accept().await?)
+}
+
+/// Judges a file that was named and loaded, before anything is asked of a store for it.
+pub(crate) async fn judge(client: &Client, signed: &SignedManifest) -> Outcome {
+    let Err(error) = client.library().judge_file(signed).await else { return Ok(()) };
+    let is_older = matches!(error, ClientError::Rollback { .. });
+    let (failure, manifest) = (Failure::from(error), signed.manifest());
+    if !is_older {
+        return Err(failure);
+    }
+    let name = format!("{}/{}@{}", manifest.publisher.name, manifest.name, manifest.version);
+    Err(failure.with_fix(format!("install that version, and run it then: `portcullis install {name}`")))
 }
 
 /// As [`source`], to be looked at: of what is not installed the public part alone is fetched, and nothing is

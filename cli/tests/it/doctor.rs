@@ -173,6 +173,9 @@ fn each_thing_that_is_broken_is_found_and_mended() {
         Diagnosis::of(&stage, "user").healthy();
     }
     fs::write(folder.join("installed.json"), "{").expect("written");
+    let listed = stage.succeed("user", &["list"]);
+    let said = String::from_utf8_lossy(&listed.stderr).into_owned();
+    assert!(said.contains("acme/sketch") && said.contains("installed.json") && said.contains("doctor"), "{said}");
     let mend = Diagnosis::of(&stage, "user").wrong("resource", "file", "is damaged");
     type_in(&stage, "user", &mend);
     Diagnosis::of(&stage, "user").healthy();

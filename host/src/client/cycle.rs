@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!  1 request       who sells this? ─▶ one trusted server, or no further
+//!                  a file from elsewhere: does its publisher stand for it? ─▶ no further if not
 //!  2 authenticate  POST /v1/authorizations ─▶ billing status code | signed no
 //!    make durable  {code, request, Idempotency-Key}, sealed, on the disk
 //!  3 verify        POST /v1/verifications ─▶ grant + sealed keys | signed no      (repeated until there is an answer)
@@ -14,12 +15,14 @@
 //! a key.
 
 use crate::client::grants::Grants;
+use crate::client_error::ClientError;
 use crate::ports::gatekeeper::{CycleRequest, Gatekeeper, HeldCode, Refused, Released};
 use crate::random;
 use crate::server::session::{Patience, Session, Sessions};
 use crate::server::trust::offline;
 use crate::state::clock::Clock;
 use crate::state::journal::{Journal, JournalEntry, PendingRequest, Record};
+use crate::store::file_judge::FileJudge;
 use crate::store::storefront;
 use crate::store::taken_from::TakenFrom;
 use async_trait::async_trait;
@@ -58,6 +61,7 @@ struct Shared {
     journal: Journal,
     grants: Grants,
     taken_from: TakenFrom,
+    files: FileJudge,
     acknowledgements: Mutex<JoinSet<()>>,
     /// When what was left open was last seen to, by a clock that no server sets.
     resumed: Mutex<Option<Duration>>,
@@ -72,6 +76,8 @@ impl Gatekeeper for Cycle {
         let manifest = request.resource.manifest();
         let operation = manifest.operation(&request.operation).ok_or(Reason::OperationUnknown)?;
         let session = self.session(&self.sellers(&request.resource).await?)?;
+        // What the library gave out was judged then.
+        self.shared.files.judge(&request.resource, session.origin()).await.map_err(disbelieved)?;
         let body = AuthorisationRequest {
             resource: request.resource.digest(),
             operation: request.operation.clone(),
@@ -201,13 +207,20 @@ async fn verify(
 }
 
 impl Cycle {
-    pub(crate) fn new(sessions: Arc<Sessions>, journal: Journal, grants: Grants, taken_from: TakenFrom) -> Self {
+    pub(crate) fn new(
+        sessions: Arc<Sessions>,
+        journal: Journal,
+        grants: Grants,
+        taken_from: TakenFrom,
+        files: FileJudge,
+    ) -> Self {
         Self {
             shared: Arc::new(Shared {
                 sessions,
                 journal,
                 grants,
                 taken_from,
+                files,
                 acknowledgements: Mutex::default(),
                 resumed: Mutex::default(),
             }),
@@ -378,6 +391,14 @@ impl Cycle {
         let mut sessions = sellers.iter().map(|origin| self.shared.sessions.of(origin));
         let first = sessions.next().ok_or(Reason::ServerUntrusted)?;
         first.or_else(|refused| sessions.find_map(Result::ok).ok_or(refused))
+    }
+}
+
+/// A file that is not run: its publisher does not stand for it, or it is older than what was used.
+fn disbelieved(error: ClientError) -> Refused {
+    match error {
+        ClientError::State(state) => state.into(),
+        error => Refused::because(Reason::PackageInvalid, error.to_string()),
     }
 }
 

@@ -26,6 +26,7 @@ use crate::state::folder::{StateDir, StateError};
 use crate::state::journal::Journal;
 use crate::state::key_store::{FileKeyStore, KeyStore};
 use crate::state::sealing_key::StateKey;
+use crate::store::file_judge::FileJudge;
 use crate::store::library::Library;
 use crate::store::merchant_desk::MerchantDesk;
 use crate::store::open_streams::OpenStreams;
@@ -137,6 +138,7 @@ pub struct Client {
     cycle: Cycle,
     cache: CompiledCache,
     taken_from: TakenFrom,
+    files: FileJudge,
     streams: OpenStreams,
 }
 
@@ -167,8 +169,10 @@ impl Client {
         let pending = Pending::new(Arc::clone(&state), state_key);
         let grants = Grants::new(Arc::clone(&state));
         let taken_from = TakenFrom::new(state);
-        let cycle = Cycle::new(Arc::clone(&sessions), journal.clone(), grants.clone(), taken_from.clone());
-        Ok(Self { sessions, journal, grants, pending, cycle, cache, taken_from, streams: OpenStreams::default() })
+        let files = FileJudge::new(Arc::clone(&sessions), taken_from.clone());
+        let (own, streams) = (Arc::clone(&sessions), OpenStreams::default());
+        let cycle = Cycle::new(own, journal.clone(), grants.clone(), taken_from.clone(), files.clone());
+        Ok(Self { sessions, journal, grants, pending, cycle, cache, taken_from, files, streams })
     }
 
     /// The directory that holds the terminal's state.
@@ -310,7 +314,7 @@ impl Client {
         }
         self.sessions.close(origin);
         Terminal::forget(&*self.sessions.keys, origin)?;
-        Ok(self.sessions.trust.forget(origin)?)
+        Ok(self.sessions.trust.forget(origin).await?)
     }
 
     /// Follows what a server tells this terminal, from a cursor that was kept, or from the oldest event that the server
@@ -343,7 +347,8 @@ impl Client {
     /// What is installed.
     #[must_use]
     pub fn library(&self) -> Library {
-        Library::new(Arc::clone(&self.sessions), self.cache.clone(), self.taken_from.clone(), self.streams.clone())
+        let (cache, taken_from, files) = (self.cache.clone(), self.taken_from.clone(), self.files.clone());
+        Library::new(Arc::clone(&self.sessions), cache, taken_from, files, self.streams.clone())
     }
 
     /// The grants that this terminal was given lately, newest first.

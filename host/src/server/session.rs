@@ -65,7 +65,8 @@ impl Sessions {
         let clock = self.clocks.of(terminal.origin());
         let prover = Prover::new(Arc::clone(&self.server), Arc::new(terminal), clock);
         let tokens = Tokens::new(Arc::clone(&self.keys), Arc::clone(&self.state), prover.clone());
-        Session { prover, tokens, trust: Arc::clone(&self.trust), keys: Arc::clone(&self.keys), retry: self.retry }
+        let (trust, keys, state) = (Arc::clone(&self.trust), Arc::clone(&self.keys), Arc::clone(&self.state));
+        Session { prover, tokens, trust, keys, state, retry: self.retry }
     }
 
     /// From now on this is the session with its server.
@@ -86,6 +87,7 @@ pub(crate) struct Session {
     tokens: Tokens,
     trust: Arc<Trust>,
     keys: Arc<dyn KeyStore>,
+    state: Arc<StateDir>,
     retry: Retry,
 }
 
@@ -442,12 +444,18 @@ impl Session {
         self.tokens.revoke(&self.retry).await
     }
 
+    /// Forgets the key of this session's terminal. Another process may have signed in with a new one meanwhile.
+    async fn forget_terminal(&self) -> Result<(), Refused> {
+        let _lock = self.state.lock_of(self.origin()).await?;
+        Ok(self.prover.terminal().forget_revoked(&*self.keys)?)
+    }
+
     /// A signed no, as the user sees it. Offers in it that the server did not sign are left out.
     async fn refused(&self, refusal: RefusalAnswer) -> Refused {
         let RefusalAnswer { reason, detail, offers, retry_after, more, .. } = refusal;
         if reason == Reason::TerminalRevoked {
             // Its keys are good for nothing any more; the next sign-in makes new ones.
-            if let Err(error) = Terminal::forget(&*self.keys, self.origin()) {
+            if let Err(error) = self.forget_terminal().await {
                 tracing::warn!(%error, "the keys of the revoked terminal are still there");
             }
         }

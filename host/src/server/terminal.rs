@@ -36,7 +36,16 @@ impl Terminal {
         Self { origin: origin.clone(), signing: key.clone(), release }
     }
 
-    /// Forgets the key set: it was revoked.
+    /// Forgets this key set, which was revoked, unless another one has taken its place: the user may have signed in anew
+    /// since. The server's lock is held meanwhile.
+    pub(crate) fn forget_revoked(&self, keys: &dyn KeyStore) -> Result<(), KeyStoreError> {
+        match Self::load(keys, &self.origin)? {
+            Some(kept) if kept.thumbprint() == self.thumbprint() => Self::forget(keys, &self.origin),
+            _ => Ok(()),
+        }
+    }
+
+    /// Forgets the key set for a server, whichever it is.
     pub(crate) fn forget(keys: &dyn KeyStore, origin: &Origin) -> Result<(), KeyStoreError> {
         keys.remove(&KeyName::terminal(origin))
     }

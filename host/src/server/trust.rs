@@ -9,6 +9,7 @@ use crate::ports::transport::{BillingServer, Exchange, TransportError};
 use crate::state::clock::{Clock as _, Jumped, ServerClocks, in_words};
 use crate::state::folder::{StateDir, StateError, file_name};
 use parking_lot::Mutex;
+use portcullis_protocol::limits::MAX_TITLE;
 use portcullis_protocol::paths;
 use portcullis_protocol::text::{TextError, disturbs};
 use portcullis_protocol::{
@@ -186,10 +187,23 @@ impl Trust {
         }
     }
 
-    /// Trusts a server from now on, or remembers its newer key document.
+    /// Trusts a server from now on, since the user has signed in to it, or remembers its newer key document.
     pub(crate) async fn remember(&self, origin: &Origin, found: &Discovered) -> Result<Arc<KeyDocument>, Refused> {
+        self.keep_found(origin, found, true).await
+    }
+
+    /// Remembers what a server says about itself. If it is trusted no more, only a sign-in may pin it.
+    async fn keep_found(
+        &self,
+        origin: &Origin,
+        found: &Discovered,
+        may_pin: bool,
+    ) -> Result<Arc<KeyDocument>, Refused> {
         let _lock = self.state.lock().await?;
         let pin = self.pin(origin)?;
+        if pin.is_none() && !may_pin {
+            return Err(not_signed_in(origin));
+        }
         let now = self.clocks.of(origin).now();
         let (since, seen) = pin.as_ref().map_or((now, 0), |pin| (pin.since, pin.version));
         let document = found.keys.document();
@@ -212,7 +226,8 @@ impl Trust {
     }
 
     /// No longer trusts a server.
-    pub(crate) fn forget(&self, origin: &Origin) -> Result<(), StateError> {
+    pub(crate) async fn forget(&self, origin: &Origin) -> Result<(), StateError> {
+        let _lock = self.state.lock().await?;
         self.known.lock().remove(origin);
         self.state.remove(&pin_record(origin))?;
         self.clocks.forget(origin)?;
@@ -231,7 +246,7 @@ impl Trust {
         let at_hand = match known {
             Some(keys) => Some(keys).filter(|keys| now < keys.exp),
             None => {
-                let pin = self.pin(origin)?.ok_or_else(|| untrusted(format!("you are not signed in to {origin}")))?;
+                let pin = self.pin(origin)?.ok_or_else(|| not_signed_in(origin))?;
                 KeyDocument::verify(&pin.document, &pin.root, origin, now, pin.version)
                     .ok()
                     .map(|keys| self.keep(keys.into_document()))
@@ -254,10 +269,10 @@ impl Trust {
     /// As [`Trust::keys`].
     pub(crate) async fn refresh(&self, origin: &Origin) -> Result<Arc<KeyDocument>, Refused> {
         if self.pin(origin)?.is_none() {
-            return Err(untrusted(format!("you are not signed in to {origin}")));
+            return Err(not_signed_in(origin));
         }
         let found = self.discover(origin).await?;
-        self.remember(origin, &found).await
+        self.keep_found(origin, &found, false).await
     }
 
     fn keep(&self, keys: KeyDocument) -> Arc<KeyDocument> {
@@ -305,7 +320,11 @@ impl Trust {
     /// An offer that this server signed.
     pub(crate) fn offer(keys: &KeyDocument, compact: &str) -> Result<Verified<Offer>, JwsError> {
         let offer = own(keys, compact, |offer: &Offer| (&offer.iss, offer.iat))?;
-        // It is shown beside a price: a server that was taken over writes nothing there that moves the cursor.
+        // It is shown beside a price: a server that was taken over writes nothing there that moves the cursor, or fills
+        // the screen.
+        if offer.document().title.len() > MAX_TITLE {
+            return Err(JwsError::TooLong);
+        }
         if let Some(disturbing) = offer.document().title.chars().find(|c| disturbs(*c)) {
             return Err(JwsError::Text(TextError::Disturbing(disturbing)));
         }
@@ -395,6 +414,10 @@ pub(crate) fn offline(detail: impl Into<String>) -> Refused {
 
 fn untrusted(detail: String) -> Refused {
     Refused::because(Reason::ServerUntrusted, detail)
+}
+
+fn not_signed_in(origin: &Origin) -> Refused {
+    untrusted(format!("you are not signed in to {origin}"))
 }
 
 fn by_this_clock(origin: &Origin, what: &str, by: u64) -> Refused {

@@ -118,7 +118,12 @@ impl CodeVault {
 
     /// Whether the codes of an order were shown for the last time.
     pub(crate) fn was_shown(&self, order: &OrderId) -> Result<bool, StateError> {
-        Ok(self.read(&format!("{order}.shown"))?.is_some())
+        let shown = self.read(&format!("{order}.shown"))?.is_some();
+        if shown {
+            // Left by whoever was killed while forgetting them.
+            self.remove(&format!("{order}.codes"))?;
+        }
+        Ok(shown)
     }
 
     /// The codes of an order, if they are here.
@@ -158,5 +163,38 @@ impl CodeVault {
         let path = self.path(name);
         let Some(sealed) = self.state.read(&path, MAX_RECORD)? else { return Ok(None) };
         self.key.open(TERMINAL_CODES, &path, &sealed).map(Some).ok_or_else(|| self.damaged(name))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use zeroize::Zeroizing;
+
+    /// Killed between the two steps of forgetting: the codes go with the next look.
+    #[test]
+    fn codes_that_were_shown_for_the_last_time_do_not_stay() {
+        let home = tempfile::tempdir().expect("home");
+        let state = Arc::new(StateDir::open(home.path()).expect("opened"));
+        let key = StateKey::from_bytes(Zeroizing::new([7; 32]));
+        let vault = CodeVault { state, key, origin: "https://store.example".parse().expect("an origin") };
+        let order = OrderId::from_bytes([3; 16]);
+        let name = format!("{order}.codes");
+        let file = vault.state.path(&vault.path(&name));
+        for asks in [
+            |vault: &CodeVault, order: &OrderId| vault.codes(order).expect("read").is_none(),
+            CodeVault::is_over as fn(&CodeVault, &OrderId) -> bool,
+        ] {
+            vault.write(&name, b"[]").expect("written");
+            vault.write(&format!("{order}.shown"), &[]).expect("written");
+            assert!(file.exists() && asks(&vault, &order));
+            assert!(!file.exists(), "they are gone");
+        }
+    }
+
+    impl CodeVault {
+        fn is_over(&self, order: &OrderId) -> bool {
+            self.was_shown(order).expect("read")
+        }
     }
 }

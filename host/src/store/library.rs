@@ -3,17 +3,21 @@
 use crate::cache::CompiledCache;
 use crate::client_error::ClientError;
 use crate::ports::gatekeeper::Refused;
+use crate::ports::transport::TransportError;
 use crate::server::session::Sessions;
 use crate::server::tokens::Tokens;
 use crate::state::clock::Clock as _;
 use crate::state::folder::{StateDir, StateError, make_private, off_thread, sync_folder};
 use crate::store::candidate_file::{self, OwnFile};
 use crate::store::download::{Fetch, Moved};
+use crate::store::file_judge::FileJudge;
 use crate::store::install_source::InstallSource;
 use crate::store::installed::{self, Installed, file, record};
 use crate::store::open_streams::OpenStreams;
 use crate::store::publisher_pin::{self, JudgedPublisher, Pinned, Standing};
 use crate::store::publishing::unreadable;
+use crate::store::replacement;
+use crate::store::resumable_fetch::PATIENCE;
 use crate::store::storefront::{self, Listing};
 use crate::store::taken_from::TakenFrom;
 use crate::store::version_marks::VersionMarks;
@@ -24,6 +28,7 @@ use portcullis_protocol::{
     Verified, Version,
 };
 use std::fs::File;
+use std::io::{self, Read as _};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -50,6 +55,7 @@ pub struct Library {
     sessions: Arc<Sessions>,
     cache: CompiledCache,
     taken_from: TakenFrom,
+    files: FileJudge,
     streams: OpenStreams,
 }
 
@@ -68,9 +74,10 @@ impl Library {
         sessions: Arc<Sessions>,
         cache: CompiledCache,
         taken_from: TakenFrom,
+        files: FileJudge,
         streams: OpenStreams,
     ) -> Self {
-        Self { sessions, cache, taken_from, streams }
+        Self { sessions, cache, taken_from, files, streams }
     }
 
     /// Forgets the compiled code of what is no longer installed. What stays behind goes when room is needed.
@@ -144,7 +151,11 @@ impl Library {
     }
 
     fn read(&self, publisher: &str, name: &str) -> Result<Option<Installed>, StateError> {
-        installed::read(&self.sessions.state, publisher, name)
+        let installed = installed::read(&self.sessions.state, publisher, name)?;
+        if let Some(installed) = &installed {
+            self.taken_from.look_up(installed);
+        }
+        Ok(installed)
     }
 
     /// Fetches, verifies and installs: [`Library::prepare`], then [`Candidate::install`]. Whoever has a user shows him the
@@ -210,6 +221,7 @@ impl Library {
                     etag: Some(format!("\"{}\"", wanted.digest)),
                     size: Some(wanted.size),
                     most: wanted.size,
+                    patience: PATIENCE,
                     moved,
                 };
                 let shared = candidate_file::shared(state, &wanted.digest.to_string());
@@ -222,7 +234,8 @@ impl Library {
                 self.judge(file, manifest, Some(listing), told, asked).await
             }
             InstallSource::Url(url) => {
-                let fetch = Fetch { server, url: url.clone(), etag: None, size: None, most: MOST_UNKNOWN, moved };
+                let (url, patience) = (url.clone(), PATIENCE);
+                let fetch = Fetch { server, url, etag: None, size: None, most: MOST_UNKNOWN, patience, moved };
                 // Without an entity tag nobody can tell whether the file is still the same: it is fetched from its
                 // beginning.
                 let file = OwnFile::new(state).await?;
@@ -238,6 +251,26 @@ impl Library {
                 let manifest = file.verify().await?;
                 self.judge(file, manifest, None, told, allow_older).await
             }
+        }
+    }
+
+    /// Judges a resource that a program has loaded from a file of its own, as [`Library::stream`] would judge it: the
+    /// key that is believed for its publisher stands for it, and nothing newer was used here. It is judged once more
+    /// when it is to be granted, and refused then; whoever asks here first learns what is wrong with it.
+    ///
+    /// Nothing is said of what no trusted store sells, of publishers whom this terminal has not met, and of what the
+    /// library itself installed or streamed.
+    ///
+    /// # Errors
+    /// [`ClientError::PublisherChanged`], [`ClientError::Rollback`], [`ClientError::VersionReused`],
+    /// [`ClientError::State`].
+    pub async fn judge_file(&self, signed: &SignedManifest) -> Result<(), ClientError> {
+        // Without a store, or an account there, there is nobody to grant anything.
+        let Ok(sellers) = self.sessions.trust.sellers(signed, None).await else { return Ok(()) };
+        let seller = sellers.iter().find(|seller| self.sessions.of(seller).is_ok());
+        match seller {
+            Some(seller) => self.files.judge(signed, seller).await,
+            None => Ok(()),
         }
     }
 
@@ -270,6 +303,7 @@ impl Library {
         if wanted.withdrawn {
             return Err(Refused::new(Reason::ResourceWithdrawn).into());
         }
+        check_size(&wanted)?;
         Ok((listing, wanted))
     }
 
@@ -322,14 +356,7 @@ impl Library {
         let judged = publisher_pin::judge(&sessions.state, &server, signed, said, told)?;
         let offers =
             listing.map(|Listing { offers, unknown_offers, .. }| Listed { known: offers, unknown: unknown_offers });
-        let installed = self.read(publisher.as_str(), name.as_str())?;
-        if let Some(installed) = &installed {
-            may_replace(installed, signed, &server, allow_older)?;
-        }
-        // Of a key that the user has given up, no version counts.
-        if !allow_older && judged.standing != Standing::Accepted {
-            VersionMarks::of(&sessions.state, &server, publisher).check(name, &manifest.version)?;
-        }
+        let installed = replacement::judge(&sessions.state, &server, signed, judged.standing, allow_older)?;
         Ok((server, judged, installed.map(|installed| installed.version), offers.unwrap_or_default()))
     }
 
@@ -548,19 +575,16 @@ impl Candidate {
     /// Installs it, in place of the version before.
     ///
     /// # Errors
-    /// [`ClientError::State`], or as [`Library::prepare`] if another version was installed, or the publisher's key
-    /// changed, meanwhile; then the version before is still there.
+    /// [`ClientError::State`], or as [`Library::prepare`] if another version was used, or the publisher's key changed,
+    /// meanwhile; then the version before is still there.
     pub async fn install(mut self) -> Result<Installed, ClientError> {
         let library = self.library.clone();
         let (sessions, state) = (&library.sessions, &library.sessions.state);
         let _lock = state.lock().await?;
         let manifest = self.manifest.manifest();
         let (publisher, name) = (manifest.publisher.name.as_str(), manifest.name.as_str());
-        let before = library.read(publisher, name)?;
         // Time has passed since it was judged: fetching is slow, and a user may think before saying yes.
-        if let Some(before) = &before {
-            may_replace(before, &self.manifest, &self.server, self.allow_older)?;
-        }
+        let before = replacement::judge(state, &self.server, &self.manifest, self.publisher.standing, self.allow_older)?;
         let pin = self.publisher.confirm(state)?;
         let digest = self.manifest.digest();
         let path = state.path(&file(publisher, name, &digest));
@@ -582,8 +606,12 @@ impl Candidate {
         };
         let record = record(publisher, name);
         let bytes = serde_json::to_vec(&installed).map_err(|_| StateError::damaged(&state.path(&record)))?;
-        state.write(&record, &bytes)?;
+        // The record comes last. A process that is killed before leaves a key and a version that are remembered without
+        // an installation; the other way round, the next update could come from anybody.
+        let seen = VersionMarks::of(state, &installed.server, &installed.publisher);
+        seen.choose(&installed.name, &installed.version, installed.at)?;
         pin.remember(state)?;
+        state.write(&record, &bytes)?;
         library.taken_from.choose(digest, &self.server);
         // Whoever runs the old version has it open and goes on.
         clear(state, publisher, name, Some(&digest))?;
@@ -610,28 +638,9 @@ fn clear(state: &StateDir, publisher: &str, name: &str, installed: Option<&Diges
     Ok(())
 }
 
-/// Whether a resource may take the place of the installed one of its name.
-fn may_replace(
-    installed: &Installed,
-    signed: &SignedManifest,
-    server: &Origin,
-    allow_older: bool,
-) -> Result<(), ClientError> {
-    let manifest = signed.manifest();
-    let found = manifest.publisher.jwk.thumbprint();
-    let (publisher, name) = (manifest.publisher.name.clone(), manifest.name.clone());
-    if installed.publisher_key != found && installed.server != *server {
-        return Err(ClientError::PublisherChanged { publisher, pinned: installed.publisher_key, found });
-    }
-    let offered = manifest.version.clone();
-    if installed.version == offered && installed.digest != signed.digest() {
-        return Err(ClientError::VersionReused { publisher, name, version: offered });
-    }
-    if !allow_older && installed.version.is_newer_than(&offered) {
-        let resource = format!("{publisher}/{name}");
-        return Err(ClientError::Rollback { resource, installed: installed.version.clone(), offered });
-    }
-    Ok(())
+/// No store is asked for a file that cannot be a resource: its length is the store's word, and would fill the disk.
+pub(crate) const fn check_size(version: &CatalogueVersion) -> Result<(), TransportError> {
+    if version.size > MOST_UNKNOWN { Err(TransportError::TooLong) } else { Ok(()) }
 }
 
 /// Fetches and verifies. A file of which a part was there before and that is not valid is fetched once more as a
@@ -653,8 +662,18 @@ async fn fetch_verified(fetch: &Fetch<'_>, shared: &Path) -> Result<(OwnFile, Si
     }
 }
 
-fn copy_into(from: &Path, mut copy: File) -> std::io::Result<()> {
-    std::io::copy(&mut File::open(from)?, &mut copy)?;
+/// Copies a file. What is none has no end, perhaps, and is not even opened: a pipe would be waited for.
+fn copy_into(from: &Path, mut copy: File) -> io::Result<()> {
+    let is_file = |data: std::fs::Metadata| match data.is_file() {
+        true => Ok(()),
+        false => Err(io::Error::other("it is no regular file")),
+    };
+    std::fs::metadata(from).and_then(is_file)?;
+    let file = File::open(from)?;
+    file.metadata().and_then(is_file)?;
+    if io::copy(&mut file.take(MOST_UNKNOWN + 1), &mut copy)? > MOST_UNKNOWN {
+        return Err(io::Error::other("it is longer than any sealed resource"));
+    }
     copy.sync_all()
 }
 

@@ -3,6 +3,7 @@
 pub(crate) mod candidate_file;
 pub(crate) mod codes;
 pub(crate) mod download;
+pub(crate) mod file_judge;
 pub(crate) mod install_source;
 pub(crate) mod installed;
 pub(crate) mod library;
@@ -16,6 +17,7 @@ pub(crate) mod publishing;
 pub(crate) mod purchase;
 pub(crate) mod range_cache;
 pub(crate) mod range_reader;
+pub(crate) mod replacement;
 pub(crate) mod resumable_fetch;
 pub(crate) mod storefront;
 pub(crate) mod streaming;

@@ -7,7 +7,7 @@
 use crate::ports::transport::{BillingServer, TransportError};
 use crate::run::source::{Arrivals, Arrived};
 use crate::store::range_cache::{GRANULE, StreamCache};
-use crate::store::resumable_fetch::{Head, ResumableFetch, Stopped, Target, unexpected_status};
+use crate::store::resumable_fetch::{Head, PATIENCE, ResumableFetch, Stopped, Target, unexpected_status};
 use async_trait::async_trait;
 use parking_lot::{Condvar, Mutex, MutexGuard};
 use portcullis_protocol::sealed::ReadAt;
@@ -28,9 +28,6 @@ const MOST: u64 = 16;
 const AHEAD: u64 = 8;
 /// The pause before a broken connection is taken up again; it doubles while nothing arrives.
 const PAUSE: Duration = Duration::from_millis(100);
-/// How long a granule may take. A line of 5 KB a second is fast enough; a server that sends a byte now and then is not.
-const PATIENCE: Duration = Duration::from_secs(60);
-
 /// How long nothing may arrive before another connection is tried. A person watches a stream.
 const SILENCE: Duration = Duration::from_secs(8);
 

@@ -7,10 +7,11 @@ use crate::server::session::Sessions;
 use crate::state::clock::Clock as _;
 use crate::state::folder::{StateError, file_name, off_thread};
 use crate::store::install_source::InstallSource;
-use crate::store::library::{Library, MOST_UNKNOWN};
+use crate::store::library::{Library, check_size};
 use crate::store::publisher_pin::{JudgedPublisher, Standing};
 use crate::store::range_cache::{self, KeptStreams, StreamCache};
 use crate::store::range_reader::RangeReader;
+use crate::store::replacement;
 use crate::store::storefront::Listing;
 use crate::store::taken_from::TakenFrom;
 use crate::store::version_marks::VersionMarks;
@@ -66,6 +67,7 @@ impl Library {
         listing: &Listing,
         version: &CatalogueVersion,
     ) -> Result<SignedManifest, ClientError> {
+        check_size(version)?;
         Ok(self.open_remote(listing, version).await?.sealed.signed().clone())
     }
 
@@ -90,9 +92,6 @@ impl Library {
 
     async fn open_remote(&self, listing: &Listing, wanted: &CatalogueVersion) -> Result<StreamedSource, ClientError> {
         let sessions = Arc::clone(self.sessions());
-        if wanted.size > MOST_UNKNOWN {
-            return Err(TransportError::TooLong.into());
-        }
         let url = format!("{}{}", listing.server, paths::fill(paths::FILE, &[&wanted.digest]));
         let etag = format!("\"{}\"", wanted.digest);
         // Another store may have the same resource with other countersignatures.
@@ -192,16 +191,14 @@ impl Streaming {
     /// [`Runtime::load`](crate::Runtime::load) takes.
     ///
     /// # Errors
-    /// [`ClientError::State`], or as [`Library::stream`] if the publisher's key changed, or a newer version was
-    /// accepted, meanwhile.
+    /// [`ClientError::State`], or as [`Library::stream`] if the publisher's key changed, or a newer version was used,
+    /// meanwhile.
     pub async fn accept(self) -> Result<Source, ClientError> {
         let state = &self.sessions.state;
         let _lock = state.lock().await?;
         let manifest = self.manifest().manifest();
+        replacement::judge(state, &self.server, self.manifest(), self.publisher.standing, self.allow_older)?;
         let seen = VersionMarks::of(state, &self.server, &manifest.publisher.name);
-        if !self.allow_older {
-            seen.check(&manifest.name, &manifest.version)?;
-        }
         let pin = self.publisher.confirm(state)?;
         seen.remember(&manifest.name, &manifest.version, self.sessions.clocks.of(&self.server).now())?;
         pin.remember(state)?;

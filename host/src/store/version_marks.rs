@@ -1,5 +1,5 @@
-//! The newest version of each resource that was streamed, so that no store goes back to an older one without a word. Of
-//! what is installed the library knows that by itself.
+//! The newest version of each resource that was streamed, or the one that was installed last, so that no store goes back
+//! to an older one without a word, also when it is not installed any more.
 
 use crate::client_error::ClientError;
 use crate::state::folder::{StateDir, StateError, file_name};
@@ -9,12 +9,12 @@ use std::collections::BTreeMap;
 
 /// Where the records are kept: a folder per store, a record per publisher.
 const FOLDER: &str = "streamed";
-/// Resources of one publisher that are remembered; the one that was streamed least lately goes first.
+/// Resources of one publisher that are remembered; the one that was used least lately goes first.
 const MOST: usize = 256;
-/// A record at most. A version is as long as its publisher likes; a manifest of at most 256 KiB has room for it.
+/// A record at most: so many names and versions take 64 KiB.
 const MAX_RECORD: u64 = 1024 * 1024;
 
-/// What was streamed of a publisher from a store.
+/// What was used of a publisher from a store.
 pub(crate) struct VersionMarks<'a> {
     state: &'a StateDir,
     publisher: &'a PublisherName,
@@ -25,7 +25,7 @@ pub(crate) struct VersionMarks<'a> {
 #[serde(deny_unknown_fields)]
 struct Newest {
     version: Version,
-    /// When the resource was last streamed, Unix seconds.
+    /// When the resource was last streamed or installed, Unix seconds.
     at: u64,
 }
 
@@ -34,7 +34,7 @@ impl<'a> VersionMarks<'a> {
         Self { state, publisher, record: record(&file_name(store), publisher) }
     }
 
-    /// Refuses a version older than one that was streamed.
+    /// Refuses a version older than one that was used.
     ///
     /// # Errors
     /// [`ClientError::Rollback`].
@@ -56,16 +56,27 @@ impl<'a> VersionMarks<'a> {
         if version.is_newer_than(&newest.version) {
             newest.version = version.clone();
         }
-        loop {
-            let bytes = serde_json::to_vec(&seen).map_err(|_| self.damaged())?;
-            if seen.len() <= MOST && bytes.len() as u64 <= MAX_RECORD {
-                return self.state.write(&self.record, &bytes);
-            }
+        self.write(seen, name)
+    }
+
+    /// Remembers that a version is installed. An older one was asked for: what comes after that is newer. The state is
+    /// locked meanwhile.
+    pub(crate) fn choose(&self, name: &ResourceName, version: &Version, at: u64) -> Result<(), StateError> {
+        let mut seen = self.read()?;
+        seen.insert(name.clone(), Newest { version: version.clone(), at });
+        self.write(seen, name)
+    }
+
+    /// Writes the record down, in which `name` stays.
+    fn write(&self, mut seen: BTreeMap<ResourceName, Newest>, name: &ResourceName) -> Result<(), StateError> {
+        while seen.len() > MOST {
             let others = seen.iter().filter(|(other, _)| *other != name);
-            let Some((oldest, _)) = others.min_by_key(|(_, newest)| newest.at) else { return Err(self.damaged()) };
+            let Some((oldest, _)) = others.min_by_key(|(_, newest)| newest.at) else { break };
             let oldest = oldest.clone();
             seen.remove(&oldest);
         }
+        let bytes = serde_json::to_vec(&seen).map_err(|_| self.damaged())?;
+        self.state.write(&self.record, &bytes)
     }
 
     fn read(&self) -> Result<BTreeMap<ResourceName, Newest>, StateError> {
@@ -78,7 +89,7 @@ impl<'a> VersionMarks<'a> {
     }
 }
 
-/// Forgets what was streamed of a publisher, whose key is known no more, from a store by the name of its file.
+/// Forgets what was used of a publisher, whose key is known no more, from a store by the name of its file.
 pub(crate) fn forget(state: &StateDir, store: &str, publisher: &PublisherName) -> Result<(), StateError> {
     state.remove(&record(store, publisher))
 }
@@ -92,7 +103,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_record_is_bounded_and_keeps_what_was_streamed_lately() {
+    fn a_record_is_bounded_and_keeps_what_was_used_lately() {
         let home = tempfile::tempdir().expect("home");
         let state = StateDir::open(home.path()).expect("opened");
         let (store, publisher) = ("https://store.example".parse().expect("origin"), "lumen".parse().expect("a name"));
@@ -109,12 +120,9 @@ mod tests {
         assert!(matches!(seen.check(&name(0), &old), Err(ClientError::Rollback { installed, .. }) if installed == new));
         seen.check(&name(0), &"1.10.0+built.again".parse().expect("a version")).expect("neither older nor newer");
         seen.check(&name(1), &old).expect("long ago");
-        // However long its versions are.
-        for number in 0..8 {
-            let long: Version = format!("{new}-{}", "x".repeat(200_000)).parse().expect("a pre-release");
-            seen.remember(&name(number), &long, 2000).expect("written");
-        }
-        assert!(seen.read().expect("read").len() >= 4, "the last ones");
+        // Going back on purpose is remembered if it is to stay so.
+        seen.choose(&name(0), &old, 1002).expect("written");
+        seen.check(&name(0), &old).expect("it was asked for");
         forget(&state, &file_name(&store), &publisher).expect("forgotten");
         assert!(seen.read().expect("read").is_empty());
     }

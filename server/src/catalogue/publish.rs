@@ -24,7 +24,7 @@ use portcullis_folders::left_over;
 use portcullis_protocol::age::FileKey;
 use portcullis_protocol::census::{self, Census};
 use portcullis_protocol::encoding::base64url;
-use portcullis_protocol::limits::{MAX_RESOURCES, MAX_VERSION, MAX_VERSIONS};
+use portcullis_protocol::limits::{MAX_RESOURCES, MAX_VERSIONS};
 use portcullis_protocol::sealed::{self, Sealed, SealedError};
 use portcullis_protocol::surface::{Surface, SurfaceError};
 use portcullis_protocol::wire::PublishAnswer;
@@ -280,9 +280,6 @@ fn check(app: &Server, incoming: &Incoming, now: Timestamp) -> Result<Checked, A
     let file = File::open(&incoming.path).map_err(ApiError::internal)?;
     let sealed = Sealed::open(file).map_err(unacceptable)?;
     let (digest, manifest) = (sealed.digest(), sealed.manifest().clone());
-    if manifest.version.to_string().len() > MAX_VERSION {
-        return Err(ApiError::Unacceptable(format!("a version has at most {MAX_VERSION} bytes: shorten it")));
-    }
     if manifest.kind.trim().eq_ignore_ascii_case(PRODUCT_KIND) {
         let text = format!("the kind `{PRODUCT_KIND}` is for what merchants sell: name another one in portcullis.toml");
         return Err(ApiError::Unacceptable(text));

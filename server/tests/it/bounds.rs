@@ -7,8 +7,7 @@ use crate::terminal::{Draft, Terminal, rng};
 use crate::world::{World, account, new_terminal, now_ms};
 use portcullis_protocol::encoding::{BoundedOctets, Octets};
 use portcullis_protocol::limits::{
-    MAX_DESCRIPTION, MAX_MERCHANTS, MAX_NAME, MAX_PUBLISHERS, MAX_RESOURCES, MAX_TITLE, MAX_VERSION, MAX_VERSIONS,
-    MAX_VOUCHES,
+    MAX_DESCRIPTION, MAX_MERCHANTS, MAX_NAME, MAX_PUBLISHERS, MAX_RESOURCES, MAX_TITLE, MAX_VERSIONS, MAX_VOUCHES,
 };
 use portcullis_protocol::wire::{
     AccountAnswer, AuthorisationRequest, CatalogueEntry, OfferTerms, OffersAnswer, OffersRequest, PublishedAnswer,
@@ -222,15 +221,13 @@ async fn what_was_published_is_listed_whole_and_for_the_publisher_alone() {
     glutton.stage.stop().await;
 }
 
-/// Every entry lists every version: there are not endlessly many, and none is endless.
+/// Every entry lists every version: there are not endlessly many.
 #[tokio::test]
-async fn a_resource_has_so_many_versions_and_each_so_long_a_text() {
+async fn a_resource_has_so_many_versions() {
     let mut glutton = Glutton::new().await;
     let upload_of = |glutton: &Glutton, version: &str| {
         upload(&picture(&glutton.terminal, &glutton.key, glutton.name.as_str(), version))
     };
-    let long = upload_of(&glutton, &format!("1.0.0-{}", "x".repeat(MAX_VERSION)));
-    assert_eq!(glutton.terminal.send(&long).await.status, StatusCode::UNPROCESSABLE_ENTITY);
     let first = upload_of(&glutton, "1.0.0");
     assert_eq!(glutton.terminal.send(&first).await.status, StatusCode::OK);
 

@@ -1,7 +1,7 @@
 //! `portcullis list`: what is installed.
 
 use clap::Args;
-use portcullis_host::Installed;
+use portcullis_host::{Installed, LibraryEntry};
 use serde::Serialize;
 
 use crate::commands::machine::cache::CodeLine;
@@ -56,7 +56,16 @@ struct Library {
 impl List {
     pub(crate) fn run(self, context: &Context) -> Outcome {
         let client = context.client()?;
-        let installed = client.library().list()?;
+        let mut installed = Vec::new();
+        for LibraryEntry { name, installed: found, .. } in client.library().entries()? {
+            match found {
+                Ok(found) => installed.push(found),
+                // One damaged record hides no other.
+                Err(error) => {
+                    context.screen.warn(format_args!("{name} is left out: {error}; `portcullis doctor` tells more"));
+                }
+            }
+        }
         let cache = match self.cache {
             true => Some(client.cache().list().or_fail("read the cache", "`portcullis cache clear` begins anew")?),
             false => None,

@@ -13,6 +13,7 @@ use serde::Serialize;
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::context::{Context, ServerOption};
 use crate::failure::{Failure, Outcome};
@@ -136,8 +137,12 @@ impl Run {
         context.wait(async {
             let source = location::source(context, &client, &self.resource, self.store.named(), self.install).await?;
             let resource = runtime.load(source)?;
+            if let Target::File(_) = &self.resource {
+                location::judge(&client, resource.signed()).await?;
+            }
             let (run, client, runtime) = (&self, &client, &runtime);
             let ran = Session { run, context, client, runtime, resource, agreed, stderr: stderr.clone() }.run().await;
+            client.settle(SETTLE).await;
             let said = String::from_utf8_lossy(&stderr.take()).into_owned();
             if !said.is_empty() {
                 // It failed, so that its JSON has no place for it.
@@ -493,6 +498,9 @@ fn tell_bounds(context: &Context, resource: &Resource) {
         context.screen.warn(format_args!("it asks for {asked} s a call, and gets {} s here", given.run_max));
     }
 }
+
+/// How long the end of a run waits for the store to hear that the grant arrived. What is left is said at the next start.
+const SETTLE: Duration = Duration::from_secs(1);
 
 const OTHER_FILE: &str = "choose another file: -o FILE";
 

@@ -22,6 +22,9 @@ const RESET: &[u8] = b"\x1b[0m";
 /// - Dropped: every other control character and sequence; inverse video, which the host's own questions have; blinking
 ///   and concealed text, and a colour on itself; characters that turn the direction of writing or cannot be seen; more
 ///   than a few marks on one letter.
+///
+/// What is left can still lie. Colours can come close to inverse video, so that a text may look like a question of the
+/// host's; whoever asks has to see to it that no answer to such a text counts as one to his own question.
 #[derive(Debug, Default)]
 pub struct ScreenFilter {
     parser: Parser<DefaultCharAccumulator>,
@@ -285,6 +288,14 @@ mod tests {
             assert_eq!(left.matches('\u{1b}').count(), 1, "{text:?}: {left:?}");
         }
         assert_eq!(through("\u{1b}[30m\u{1b}[0;40mx").matches('\u{1b}').count(), 3);
+    }
+
+    /// Colours are worth more to resources than a look that none of them could have would be to the host.
+    #[test]
+    fn colours_can_come_close_to_inverse_video() {
+        let heading = through("\u{1b}[30;107m Portcullis asks: \u{1b}[0m");
+        assert_eq!(heading, "\u{1b}[30m\u{1b}[107m Portcullis asks: \u{1b}[0m");
+        assert_eq!(through("\u{1b}[48;2;208;208;208mx"), "\u{1b}[48;2;208;208;208mx");
     }
 
     #[test]

@@ -158,6 +158,32 @@ async fn more_bytes_than_announced_are_not_written() {
     install(&client).await.expect("the honest case works");
 }
 
+/// The catalogue is the store's word: an exabyte would fill the disk before anybody noticed.
+#[tokio::test]
+async fn a_file_larger_than_any_resource_is_not_begun() {
+    let (store, _home, client) = world().await;
+    let size = store.world().resources.values().next().expect("a resource").file.len();
+    store.after(move |exchange, mut answer| {
+        if exchange.path_and_query.starts_with("/v1/catalogue/") {
+            let text = String::from_utf8(answer.body.to_vec()).expect("JSON");
+            let (said, claimed) = (format!("\"size\":{size}"), format!("\"size\":{}", 1_u64 << 60));
+            assert!(text.contains(&said));
+            answer.body = text.replace(&said, &claimed).into();
+        }
+        Ok(answer)
+    });
+    store.on_file(|_, _| {
+        let body = futures::stream::repeat_with(|| Ok(bytes::Bytes::from_static(&[0; 65_536]))).take(100).boxed();
+        Ok(Downloaded { status: 200, from: 0, total: None, body })
+    });
+    let too_long = ClientError::Transport(TransportError::TooLong);
+    assert_eq!(install(&client).await.expect_err("too long"), too_long);
+    assert_eq!(client.library().stream(&lake(), false).await.expect_err("too long"), too_long);
+    assert_eq!(store.count("FILE"), 0, "nothing is fetched");
+    store.honest();
+    install(&client).await.expect("the control");
+}
+
 #[tokio::test]
 async fn a_file_that_is_another_one_is_refused() {
     let (store, _home, client) = world().await;

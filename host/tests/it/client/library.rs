@@ -14,7 +14,7 @@ fn world() -> (Arc<TestStore>, TempDir, SecretKey) {
     (TestStore::new(), TempDir::new().expect("home"), SecretKey::generate(&mut rng()))
 }
 
-async fn install(client: &Client, source: &str) -> Result<Installed, ClientError> {
+pub(crate) async fn install(client: &Client, source: &str) -> Result<Installed, ClientError> {
     client.library().install(&source.parse().expect("a source"), &|_, _| {}).await
 }
 
@@ -305,16 +305,16 @@ fn signed<D: Document>(document: D, by: &SecretKey) -> Option<String> {
 }
 
 /// A publisher who has changed its key, from `old` by `new` to `last`, with a version of each: what `last` adopts.
-struct Changed {
-    store: Arc<TestStore>,
-    old: SecretKey,
+pub(crate) struct Changed {
+    pub(crate) store: Arc<TestStore>,
+    pub(crate) old: SecretKey,
     new: SecretKey,
-    last: SecretKey,
-    versions: [Digest; 2],
+    pub(crate) last: SecretKey,
+    pub(crate) versions: [Digest; 2],
 }
 
 impl Changed {
-    fn publisher() -> Self {
+    pub(crate) fn publisher() -> Self {
         let store = TestStore::new();
         let [old, new, last] = [(); 3].map(|()| SecretKey::generate(&mut rng()));
         let versions = [(&old, 1), (&new, 2)].map(|(key, major)| store.world().publish(key, (major, 0, 0)).digest());
@@ -327,7 +327,7 @@ impl Changed {
     }
 
     /// A terminal that has met the publisher under this key, by a version that is gone from the store since.
-    async fn terminal(&self, knows: &SecretKey, home: &TempDir) -> Client {
+    pub(crate) async fn terminal(&self, knows: &SecretKey, home: &TempDir) -> Client {
         let (vouches, adoption) = {
             let mut world = self.store.world();
             (std::mem::take(&mut world.vouches), world.adoption.take())
@@ -507,6 +507,74 @@ async fn a_file_is_installed_only_where_a_trusted_store_sells_it() {
     let missing = elsewhere.path().join("missing.wasm");
     assert!(matches!(install(&client, missing.to_str().expect("path")).await, Err(ClientError::File { .. })));
     assert_eq!(std::fs::read_dir(home.path().join("downloads")).expect("downloads").count(), 0);
+}
+
+/// A crash between the two leaves a pin of what is not installed, and never an installation whose publisher anybody may
+/// be from then on.
+#[cfg(unix)]
+#[tokio::test]
+async fn nothing_is_installed_before_its_publishers_key_is_pinned() {
+    let (store, home, key) = world();
+    store.world().publish(&key, (1, 0, 0));
+    let client = store.signed_in(home.path()).await;
+    let pins = home.path().join("publishers");
+    std::fs::create_dir(&pins).expect("a folder");
+    let folder = pins.join("https%3A%2F%2Fstore.example");
+    // Nothing can be written there, and nothing is there to be read.
+    std::os::unix::fs::symlink("nowhere", &folder).expect("a link");
+    assert!(matches!(install(&client, "lumen/lake").await, Err(ClientError::State(_))));
+    assert!(matches!(client.library().find("lake"), Err(ClientError::NotFound(_))), "no pin, no installation");
+    // The control.
+    std::fs::remove_file(&folder).expect("removed");
+    install(&client, "lumen/lake").await.expect("installed");
+    assert!(folder.join("lumen.json").exists());
+    let thief = SecretKey::generate(&mut rng());
+    store.world().publish(&thief, (1, 1, 0));
+    refused(&client, "lumen/lake").await;
+}
+
+/// Whoever installs first and streams later, or the other way round, or does both at once, goes back to nothing.
+#[tokio::test]
+async fn what_was_installed_and_what_was_streamed_are_one_history() {
+    let (store, home, key) = world();
+    store.world().publish(&key, (1, 0, 0));
+    let client = store.signed_in(home.path()).await;
+    let library = client.library();
+    let source: InstallSource = "lumen/lake".parse().expect("a name");
+    let (shown, opened) = (
+        library.prepare(&source, false, &|_, _| {}).await.expect("prepared"),
+        library.stream(&source, false).await.expect("opened"),
+    );
+    // Meanwhile another process uses a newer one: it streams it, and installs it.
+    let newer = store.world().publish(&key, (2, 0, 0));
+    let other = store.client(home.path());
+    other.library().stream(&source, false).await.expect("opened").accept().await.expect("accepted");
+    assert!(matches!(shown.install().await, Err(ClientError::Rollback { .. })), "older than what was streamed");
+    let installed = install(&other, "lumen/lake").await.expect("installed");
+    std::fs::remove_dir_all(home.path().join("streamed")).expect("as if it had not been streamed");
+    assert!(matches!(opened.accept().await, Err(ClientError::Rollback { .. })), "older than what is installed");
+    // What was installed once is remembered when it is gone.
+    let installed = install(&other, &format!("lumen/lake@{}", installed.version)).await.expect("again");
+    library.remove(&installed).await.expect("removed");
+    store.world().resources.remove(&newer.digest());
+    assert!(matches!(library.stream(&source, false).await, Err(ClientError::Rollback { .. })));
+    // The control: whoever chose the older one by its number gets what comes after that.
+    install(&client, "lumen/lake@1.0.0").await.expect("asked for");
+    store.world().publish(&key, (1, 1, 0));
+    assert_eq!(install(&client, "lumen/lake").await.expect("newer").version, Version::new(1, 1, 0));
+}
+
+/// What is named may be no file at all, and have no end.
+#[cfg(unix)]
+#[tokio::test]
+async fn only_a_file_is_copied_to_be_installed() {
+    let (store, home, _) = world();
+    let client = store.signed_in(home.path()).await;
+    let link = home.path().join("zero.wasm");
+    std::os::unix::fs::symlink("/dev/zero", &link).expect("a link");
+    let path = link.to_str().expect("a path");
+    let ended = tokio::time::timeout(std::time::Duration::from_secs(5), install(&client, path)).await;
+    assert!(matches!(ended, Ok(Err(ClientError::File { .. }))), "{ended:?}");
 }
 
 #[test]

@@ -4,6 +4,7 @@
 mod clocks;
 mod cycle;
 mod download;
+mod files;
 mod http;
 mod journal;
 mod library;

@@ -151,3 +151,19 @@ async fn a_revoked_terminal_makes_new_keys_at_the_next_sign_in() {
     let client = store.client(home.path());
     assert_eq!(run(&client, &resource, "view").await.expect_err("unpaid").reason, Reason::PaymentRequired);
 }
+
+/// Two processes: one has a session of the revoked key, the other has signed in anew.
+#[tokio::test]
+async fn a_refusal_to_an_old_key_leaves_the_new_one() {
+    let (store, home) = (TestStore::new(), TempDir::new().expect("home"));
+    let resource = store.world().publish(&SecretKey::generate(&mut rng()), (1, 0, 0));
+    let (slept, other) = (store.signed_in(home.path()).await, store.client(home.path()));
+    assert_eq!(run(&slept, &resource, "view").await.expect_err("unpaid").reason, Reason::PaymentRequired);
+    let revoked: Vec<_> = store.world().terminals.keys().copied().collect();
+    store.world().revoked.extend(revoked);
+    assert_eq!(run(&other, &resource, "view").await.expect_err("revoked").reason, Reason::TerminalRevoked);
+    store.signed_in(home.path()).await;
+    assert_eq!(run(&slept, &resource, "view").await.expect_err("revoked").reason, Reason::TerminalRevoked);
+    let later = store.client(home.path());
+    assert_eq!(run(&later, &resource, "view").await.expect_err("unpaid").reason, Reason::PaymentRequired);
+}

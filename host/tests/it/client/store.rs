@@ -193,6 +193,28 @@ async fn an_offer_for_another_resource_spoils_the_listing() {
 }
 
 /// Whoever enrols a terminal, or runs the store, chooses texts that come to the user's screen.
+/// It stands in a question beside a price.
+#[tokio::test]
+async fn an_offer_with_an_endless_title_is_not_believed() {
+    let (store, home) = (TestStore::new(), TempDir::new().expect("home"));
+    store.world().publish(&SecretKey::generate(&mut rng()), (1, 0, 0));
+    let client = store.signed_in(home.path()).await;
+    let front = client.store(&origin());
+    let titled = |title: String| {
+        let mut world = store.world();
+        let mut offer = world.offer("view", Rights::Perpetual {}, 199).into_document();
+        offer.title = title;
+        world.offers = vec![Verified::sign(offer, &world.signing)];
+    };
+    for length in [121, 40_000] {
+        titled("x".repeat(length));
+        let error = front.entry(&publisher_name(), &resource_name()).await.expect_err("too long");
+        assert_eq!(error.reason(), Some(Reason::Offline), "{error}");
+    }
+    titled("x".repeat(120));
+    front.entry(&publisher_name(), &resource_name()).await.expect("the control");
+}
+
 #[tokio::test]
 async fn what_an_account_and_its_terminals_are_called_disturbs_no_screen() {
     let (store, home) = (TestStore::new(), TempDir::new().expect("home"));

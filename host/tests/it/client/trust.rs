@@ -140,3 +140,36 @@ async fn what_is_no_billing_server_is_offline_and_pins_nothing() {
     assert_eq!(reason(client.store(&origin()).account().await), Some(Reason::NotSignedIn));
     assert_eq!(reason(client.store(&origin()).search("", None, None).await), Some(Reason::ServerUntrusted));
 }
+
+/// The user forgets the server in one process while another waits for its newest keys.
+#[tokio::test]
+async fn a_server_that_was_forgotten_meanwhile_is_not_trusted_again() {
+    let (store, home) = (TestStore::new(), TempDir::new().expect("home"));
+    store.world().publish(&SecretKey::generate(&mut rng()), (1, 0, 0));
+    let client = store.signed_in(home.path()).await;
+    store.world().clock.advance(8 * 24 * 3600);
+    let pin = home.path().join("servers/https%3A%2F%2Fstore.example/pin.json");
+    let kept = std::fs::read(&pin).expect("a pin");
+    let forgotten = pin.clone();
+    store.before(move |exchange| {
+        if exchange.path_and_query.contains("well-known") {
+            std::fs::remove_file(&forgotten).expect("forgotten");
+        }
+        None
+    });
+    // Whoever answers at that address now may have another root.
+    for other_root in [true, false] {
+        std::fs::write(&pin, &kept).expect("a pin");
+        let root = other_root.then(|| SecretKey::generate(&mut rng()));
+        let before = root.map(|root| std::mem::replace(&mut store.world().root, root));
+        let searched = store.client(home.path()).store(&origin()).search("", None, None).await;
+        assert_eq!(reason(searched), Some(Reason::ServerUntrusted));
+        assert!(client.servers().expect("pins").is_empty(), "only a sign-in makes a server trusted");
+        if let Some(before) = before {
+            store.world().root = before;
+        }
+    }
+    store.honest();
+    std::fs::write(&pin, &kept).expect("a pin");
+    store.client(home.path()).store(&origin()).search("", None, None).await.expect("the control");
+}
