@@ -15,6 +15,8 @@
 //! disputed  publisher:lumen   ──4.00 EUR──▶ disputes, and back if it is won
 //! charged   disputes          ──4.00 EUR──▶ provider:sandbox
 //!   back    losses            ──0.02 EUR──▶ provider:sandbox        what was drawn of a top-up
+//! by the    publisher:lumen   ──4.00 EUR──▶ refunds ──4.00 EUR──▶ provider:sandbox
+//!  provider losses            ──0.02 EUR──▶ provider:sandbox        what was drawn of a top-up
 //! codes     provider:sandbox  ──9.00 EUR──▶ undelivered
 //!  received undelivered       ──9.00 EUR──▶ merchant:games           never before
 //!  failed   undelivered       ──9.00 EUR──▶ refunds ──9.00 EUR──▶ provider:sandbox
@@ -118,7 +120,7 @@ impl LedgerAccount {
         Self(format!("merchant:{name}"))
     }
 
-    /// What the store lost: prepaid money that was drawn and then charged back.
+    /// What the store lost: prepaid money that was drawn, and then charged back or paid back by the provider itself.
     #[must_use]
     pub fn losses() -> Self {
         Self("losses".into())

@@ -208,11 +208,6 @@ pub(crate) async fn finish_refund(
     refunded(core.store.finish_refund(&order.id, claim).await?)
 }
 
-/// The provider has paid back by itself: in its own pages, by hand.
-pub(crate) async fn record_refund(core: &Core, order: &Order) -> Result<Order, ServiceError> {
-    refunded(core.store.record_refund(&order.id).await?)
-}
-
 /// Every order that is not final, oldest first: what an operator has to reconcile with the providers.
 ///
 /// # Errors

@@ -131,8 +131,8 @@ writes! {
     EndpointChange, "endpoint.change";
     /// A new epoch of events begins.
     EpochBegin, "epoch.begin";
-    /// A dispute is opened, won or lost.
-    Dispute, "dispute";
+    /// What a provider says by itself of a payment that it had is recorded: paid back, disputed, charged back.
+    PaymentEvent, "payment.event";
     /// Saved means of payment are forgotten.
     MeansForget, "means.forget";
     /// An order is settled: paid, with rights or balance and ledger, or declined.

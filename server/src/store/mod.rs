@@ -79,8 +79,8 @@ pub use merchants::{
 };
 pub use offers::{NewOffer, Offers, OffersOutcome, OpenedPart};
 pub use orders::{
-    BrowserCodes, Buyer, DisputeStep, Goods, GoodsKind, NewOrder, OffSale, OpenOutcome, Order, OrderCase, OrderPhase,
-    Ordered, Orders, PaymentRecord, Redundant, RefundOutcome, SettleOutcome, Settlement, StoredMeans,
+    BrowserCodes, Buyer, Goods, GoodsKind, NewOrder, OffSale, OpenOutcome, Order, OrderCase, OrderPhase, Ordered,
+    Orders, PaymentRecord, Redundant, RefundOutcome, SettleOutcome, Settlement, StoredMeans,
 };
 pub use overview::Overview;
 pub(crate) use overview::{PAGE, every};

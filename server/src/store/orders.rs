@@ -1,10 +1,13 @@
 //! Orders: `pending → paid | declined`, `paid → refunding → refunded`. And `declined → refunding` if the provider has
 //! the money all the same; `pending → refunding` if it has the money for what cannot be given any more. A payer who
 //! disputes the payment bars what it gave: `paid → disputed → paid | charged back`, or `paid → charged back` at once.
+//! What providers say by themselves moves orders as [`consequence`](crate::billing::events::consequence) says.
 
 use super::{AccountPage, AnswerScope, Begun, CodesOffSale, EffectClaim, Idempotency, Page, StoreError};
 use crate::billing::entitlement::EntitlementId;
+use crate::billing::events::Consequence;
 use crate::billing::offer_revision::OfferRevision;
+use crate::billing::payment::PaymentEvent;
 use crate::crypto::secrets::Sealed;
 use crate::ops::clock::Timestamp;
 use async_trait::async_trait;
@@ -72,7 +75,7 @@ pub enum Goods {
     TopUp {
         /// How much was paid in.
         amount: Money,
-        /// How much of it was still there when it was paid back, or is being paid back.
+        /// How much of it was paid back or is being paid back; of one that is disputed, how much was still there.
         returned: Option<Money>,
     },
     /// Electronic codes of a merchant. Where their delivery stands says [`CodeOrder`](super::CodeOrder).
@@ -273,17 +276,6 @@ pub struct StoredMeans {
     pub label: String,
 }
 
-/// What a dispute comes to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum DisputeStep {
-    /// The payer disputes the payment.
-    Opened,
-    /// It was decided for the store.
-    Won,
-    /// The payer has the money back.
-    ChargedBack,
-}
-
 /// What became of opening an order.
 #[derive(Debug, Clone)]
 pub enum OpenOutcome {
@@ -344,7 +336,7 @@ pub enum RefundOutcome {
     Done(Box<Order>),
     /// The order is not in a state that can be refunded.
     NotPaid(OrderPhase),
-    /// Of a top-up nothing is left that could be paid back.
+    /// Of a top-up nothing is left that could be paid back, or codes hold it.
     NothingLeft,
     /// There is no such order.
     Unknown,
@@ -381,9 +373,10 @@ pub trait Orders {
     /// Forgets the means of payment that a provider keeps for an account. Returns whether there were any.
     async fn forget_means(&self, account: &AccountId, provider: &str) -> Result<bool, StoreError>;
 
-    /// Records a step of a dispute, in one transaction: state, rights or balance, ledger. Returns the order as it now
-    /// stands; a step that does not follow from its state changes nothing.
-    async fn dispute(&self, order: &OrderId, step: DisputeStep) -> Result<Option<Order>, StoreError>;
+    /// Does what follows from an event of the order's provider, in one transaction: state, rights or balance, ledger.
+    /// Returns the order as it now stands, and what followed. An event that was heard before changes nothing. That the
+    /// provider has decided on a pending order is for [`Orders::settle_order`].
+    async fn hear_event(&self, event: &PaymentEvent) -> Result<Option<(Order, Consequence)>, StoreError>;
 
     /// Settles a pending order, in one transaction: state, ledger, entitlement or balance, receipt, log. With a claim
     /// of its charge nothing happens if somebody else has claimed it since; without one it is the provider's own word,
@@ -401,9 +394,6 @@ pub trait Orders {
 
     /// Records that the provider paid back: state and ledger. With a claim as in [`Orders::settle_order`].
     async fn finish_refund(&self, order: &OrderId, claim: Option<&EffectClaim>) -> Result<RefundOutcome, StoreError>;
-
-    /// Records that the provider paid back by itself: what the order gave is taken back in the same transaction.
-    async fn record_refund(&self, order: &OrderId) -> Result<RefundOutcome, StoreError>;
 
     /// An order.
     async fn order(&self, order: &OrderId) -> Result<Option<Order>, StoreError>;
@@ -440,8 +430,8 @@ impl Order {
         }
     }
 
-    /// What is paid back, if it is: of rights their whole price, of a top-up what was left of it. What is charged back
-    /// is always the whole amount.
+    /// What is paid back, if it is: of rights their whole price, of a top-up what was left of it. What is charged back,
+    /// or paid back by the provider itself, is always the whole amount.
     #[must_use]
     pub const fn refund(&self) -> Money {
         match (&self.goods, self.phase) {

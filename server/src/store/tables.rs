@@ -80,8 +80,9 @@ const TABLES: &[(&str, &str)] = &[
         "orders",
         "id:blob account:blob state:int offer_digest:blob provider:text receipt:text created_at:int \
          changed_at:int amount:int currency:text returned:int intent:text again:int place:int reference:text \
-         next:text ends_at:int codes:int",
+         next:text ends_at:int codes:int ahead:int",
     ),
+    ("dispute_events", "subject:blob id:blob heard_at:int"),
     ("audit", "number:int at:int who:text action:text subject:text detail:text digest:blob seal:blob"),
     ("audit_heads", "number:int compact:text"),
     ("order_counts", "state:int shard:int orders:int"),

@@ -82,7 +82,7 @@ impl Act {
             Self::Acknowledge | Self::Unreadable => Write::CodeAcknowledge,
             Self::Decline | Self::Late => Write::CodeFail,
             Self::PayBack => Write::RefundFinish,
-            Self::BankDispute | Self::BankLost | Self::BankWon => Write::Dispute,
+            Self::BankDispute | Self::BankLost | Self::BankWon => Write::PaymentEvent,
             Self::Note | Self::Keep | Self::Reverse => Write::CodeDecide,
             Self::Refund => Write::RefundBegin,
             Self::Lapse => Write::CodeLapse,
@@ -153,7 +153,7 @@ impl Actor<'_> {
         let Self { core, shop, asker, order: id, stored } = self;
         let text = |error: &dyn std::fmt::Display| error.to_string();
         let play = async |what| {
-            let event = PaymentEvent { order: *id, what };
+            let event = PaymentEvent::new(*id, what);
             events::apply(core, SANDBOX, &event).await.map(drop).map_err(|error| text(&error))
         };
         let decide =

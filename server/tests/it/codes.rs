@@ -606,7 +606,7 @@ async fn a_merchant_declines_and_its_buyer_is_paid_back() {
 }
 
 pub(crate) async fn play(core: &Core, order: OrderId, what: PaymentChange) {
-    events::apply(core, SANDBOX, &PaymentEvent { order, what }).await.expect("heard");
+    events::apply(core, SANDBOX, &PaymentEvent::new(order, what)).await.expect("heard");
 }
 
 #[tokio::test]

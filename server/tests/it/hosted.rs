@@ -80,6 +80,42 @@ async fn a_buyer_is_sent_to_the_page_and_its_signed_webhook_settles() {
     stage.stop().await;
 }
 
+/// An attack by the network alone: what was answered and not heard is delivered once more, after what followed it.
+#[tokio::test]
+async fn a_dispute_that_is_announced_again_after_it_was_won_bars_nothing() {
+    let stage = Stage::with(|config| {
+        let secret = format!("whsec_{}", Base64::encode_string(SECRET));
+        let settings = [("page".to_owned(), "https://pay.example/".into()), ("secret".to_owned(), secret.into())];
+        config.payment.set("hosted", toml::Table::from_iter::<[(String, toml::Value); 2]>(settings));
+    })
+    .await;
+    let shop = stage.shop().await;
+    let mut customer = stage.customer("ada@example.org").await;
+    let payment = PaymentMethod { provider: "hosted".into(), token: "page".into() };
+    let request = OrderRequest { offer: shop.offer("view").digest(), payment, again: false };
+    let opened: OrderAnswer = customer.get_yes(&Draft::post("/v1/orders", &request)).await;
+    // Each attempt is signed anew, under the identifier of its message.
+    let tell = async |id: &str, kind: &str| {
+        let data = serde_json::json!({"order": opened.order, "amount": {"minor_units": 199, "currency": "EUR"}});
+        let body = serde_json::json!({"type": kind, "data": data}).to_string();
+        let (at, signature) = hook(&body, id, now(), SECRET);
+        let url = format!("{}/webhooks/hosted", stage.origin);
+        let request = customer.http.post(url).header("webhook-id", id).header("webhook-timestamp", at);
+        let answer = request.header("webhook-signature", signature).body(body).send().await.expect("answers");
+        assert_eq!(answer.status().as_u16(), 204);
+        stage.running.app().core.store.order(&opened.order).await.expect("read").expect("there").phase
+    };
+    assert_eq!(tell("msg_1", "payment.settled").await, OrderPhase::Paid);
+    assert_eq!(tell("msg_2", "dispute.opened").await, OrderPhase::Disputed);
+    assert_eq!(tell("msg_3", "dispute.won").await, OrderPhase::Paid);
+    assert_eq!(tell("msg_2", "dispute.opened").await, OrderPhase::Paid, "heard before");
+    // The control: another dispute, which is not won by what was said of the first one.
+    assert_eq!(tell("msg_4", "dispute.opened").await, OrderPhase::Disputed);
+    assert_eq!(tell("msg_3", "dispute.won").await, OrderPhase::Disputed, "heard before");
+    assert_eq!(tell("msg_5", "dispute.lost").await, OrderPhase::ChargedBack);
+    stage.stop().await;
+}
+
 #[test]
 fn its_settings_are_checked() {
     for (page, secret) in [

@@ -65,6 +65,7 @@ mod names;
 mod oauth;
 mod objects;
 mod pages;
+mod payment_events;
 mod payments;
 mod problems;
 mod publish;

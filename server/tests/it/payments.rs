@@ -34,7 +34,7 @@ async fn after(world: &World, seconds: i64) {
 }
 
 async fn play(core: &Core, order: OrderId, what: PaymentChange) -> OrderPhase {
-    events::apply(core, SANDBOX, &PaymentEvent { order, what }).await.expect("heard").phase
+    events::apply(core, SANDBOX, &PaymentEvent::new(order, what)).await.expect("heard").phase
 }
 
 async fn books<const N: usize>(world: &World, accounts: [&str; N]) -> [i64; N] {
@@ -282,10 +282,10 @@ async fn events_of_another_provider_or_another_amount_settle_nothing() {
     let machine = world.machine("ada@example.org").await;
     let pending = order(&world, &machine, "view", "pending").await.order;
     let settled = |amount: &str| PaymentChange::Settled(amount.parse().expect("an amount"));
-    let foreign = PaymentEvent { order: pending, what: settled("4.99 EUR") };
+    let foreign = PaymentEvent::new(pending, settled("4.99 EUR"));
     assert!(matches!(events::apply(&world.core, "till", &foreign).await, Err(ServiceError::NotFound)));
     for amount in ["0.01 EUR", "4.99 USD"] {
-        let short = PaymentEvent { order: pending, what: settled(amount) };
+        let short = PaymentEvent::new(pending, settled(amount));
         assert!(
             matches!(events::apply(&world.core, SANDBOX, &short).await, Err(ServiceError::Unacceptable(_))),
             "{amount}"

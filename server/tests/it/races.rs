@@ -12,14 +12,14 @@ use futures::future::join_all;
 use portcullis_protocol::encoding::Octets;
 use portcullis_protocol::wire::{OfferTerms, OrderState, VerificationRequest};
 use portcullis_protocol::{AccountId, ReleaseSecretKey, Rights, SecretKey};
-use portcullis_server::billing::payment::Decision as Payment;
+use portcullis_server::billing::payment::{Decision as Payment, PaymentChange, PaymentEvent};
 use portcullis_server::billing::{cycle, offers, orders};
 use portcullis_server::crypto::secrets::{Secrets, TokenRole, new_token, random};
 use portcullis_server::ops::clock::Clock;
 use portcullis_server::ops::faults::FaultPoints;
 use portcullis_server::store::{
-    AnswerScope, BeginOutcome, ClaimOutcome, DisputeStep, EnrolOutcome, KeyRole, NewAccount, NewDevice, PollOutcome,
-    PublishOutcome, Publisher, PublisherId, RefreshOutcome, RefundOutcome, SessionId, SignUp,
+    AnswerScope, BeginOutcome, ClaimOutcome, EnrolOutcome, KeyRole, NewAccount, NewDevice, PollOutcome, PublishOutcome,
+    Publisher, PublisherId, RefreshOutcome, RefundOutcome, SessionId, SignUp,
 };
 use portcullis_server::{Core, ServeError, bind};
 
@@ -60,8 +60,8 @@ async fn a_refund_is_begun_finished_and_booked_once() {
         }
         // A bank that takes the money back in the same moment takes it once.
         let other = world.buy(&machine, "resize").await.order;
-        let (refund, dispute) =
-            tokio::join!(world.core.store.begin_refund(&other), second.store.dispute(&other, DisputeStep::ChargedBack));
+        let taken = PaymentEvent::new(other, PaymentChange::ChargedBack);
+        let (refund, dispute) = tokio::join!(world.core.store.begin_refund(&other), second.store.hear_event(&taken));
         assert!(refund.is_ok() && dispute.is_ok(), "{refund:?} {dispute:?}");
     }
     sums_to_zero(&world).await;

@@ -1,5 +1,6 @@
 //! The outbox of webhooks, against endpoints that answer, refuse, hang, redirect and go away.
 
+use crate::codes::{Shop, wanted};
 use crate::database::{Of, Place};
 use crate::stage::Stage;
 use crate::world::{Machine, World, count, fresh, order_request};
@@ -10,11 +11,12 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use base64ct::{Base64, Encoding as _};
 use hmac::{Hmac, KeyInit as _, Mac as _};
-use portcullis_protocol::PublicKey;
 use portcullis_protocol::encoding::Octets;
 use portcullis_protocol::wire::OrderAnswer;
-use portcullis_server::billing::orders;
-use portcullis_server::crypto::secrets::random;
+use portcullis_protocol::{PublicKey, ReleaseSecretKey};
+use portcullis_server::billing::payment::{PaymentChange, PaymentEvent, SANDBOX};
+use portcullis_server::billing::{events, orders};
+use portcullis_server::crypto::secrets::{random, rng};
 use portcullis_server::effects::state::EffectState;
 use portcullis_server::notices::outbound::{Networks, Outbound, OutboundError, Reach, WebhookUrl};
 use portcullis_server::notices::webhooks::RETRIES;
@@ -534,4 +536,42 @@ async fn payments_and_deliveries_lock_no_two_endpoints_crosswise() {
         let refunded = post.heard().iter().filter(|heard| heard.json()["type"] == "order.refunded").count();
         assert!(refunded >= 30, "{refunded}");
     }
+}
+
+/// Orders of one merchant's codes are paid, fail, are disputed and are decided, at two processes: what they tell the
+/// store and the merchant, and what they count, is locked in one order.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn payments_and_failures_of_codes_lock_no_two_rows_crosswise() {
+    let world = World::new().await;
+    let second = world.second().await;
+    let shop = Shop::new(&world.core, "games").await;
+    let machines = [world.machine("ada@example.org").await, world.machine("eve@example.org").await];
+    endpoint(&world.core, "https://store.example/hook").await;
+    let key = ReleaseSecretKey::generate(&mut rng());
+    let trade = async |core: &Core, machine: &Machine| {
+        for round in 0..30 {
+            let request = wanted(shop.product, &key, "ok");
+            let key = fresh(&request);
+            let paid = orders::order(core, &machine.asker, request, &key).await.expect("paid").order;
+            let play = async |what| {
+                let event = PaymentEvent::new(paid, what);
+                events::apply(core, SANDBOX, &event).await.expect("heard");
+            };
+            match round % 4 {
+                0 => drop(orders::refund(core, &paid).await.expect("paid back")),
+                1 => play(PaymentChange::Refunded).await,
+                2 => {
+                    play(PaymentChange::Disputed).await;
+                    play(PaymentChange::DisputeWon).await;
+                }
+                _ => play(PaymentChange::ChargedBack).await,
+            }
+        }
+    };
+    tokio::join!(trade(&world.core, &machines[0]), trade(&second, &machines[1]));
+    if let Place::Address(_) = world.database() {
+        let sql = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()";
+        assert_eq!(count(&world, sql), 0, "deadlocks");
+    }
+    assert_eq!(count(&world, "SELECT count(*) FROM orders WHERE state IN (0, 1)"), 0);
 }

@@ -10,7 +10,8 @@
 //! The page is opened with `order`, `amount` (minor units), `currency`, `return` and `signature`: hexadecimal
 //! HMAC-SHA-256 of the first four, separated by newlines. The webhook's body is
 //! `{"type": "payment.settled", "data": {"order", "amount"}}`; the other types are `payment.declined`,
-//! `payment.refunded`, `dispute.opened`, `dispute.won` and `dispute.lost`.
+//! `payment.refunded`, `dispute.opened`, `dispute.won` and `dispute.lost`. The header `webhook-id` names the event:
+//! what is delivered again has the same one.
 
 use super::{
     Begun, Charge, Outcome, Payment, PaymentChange, PaymentError, PaymentEvent, PaymentProvider, PaymentState,
@@ -85,8 +86,8 @@ impl Hosted {
         page.into()
     }
 
-    /// Checks that the page wrote this, and not long ago.
-    fn verify(&self, headers: &HeaderMap, body: &[u8], now: Timestamp) -> Result<(), WebhookRefused> {
+    /// Checks that the page wrote this, and not long ago. Returns the identifier of the message.
+    fn verify(&self, headers: &HeaderMap, body: &[u8], now: Timestamp) -> Result<String, WebhookRefused> {
         let header = |name| headers.get(name).and_then(|value| value.to_str().ok());
         let (Some(id), Some(at), Some(signatures)) =
             (header("webhook-id"), header("webhook-timestamp"), header("webhook-signature"))
@@ -100,7 +101,7 @@ impl Hosted {
             Base64::decode_vec(signature).is_ok_and(|tag| self.mac(&message).verify_slice(&tag).is_ok())
         });
         match is_signed && is_current {
-            true => Ok(()),
+            true => Ok(id.to_owned()),
             false => Err(WebhookRefused("the signature or its time is not valid")),
         }
     }
@@ -140,7 +141,7 @@ impl PaymentProvider for Hosted {
     }
 
     fn webhook(&self, headers: &HeaderMap, body: &[u8], now: Timestamp) -> Result<Vec<PaymentEvent>, WebhookRefused> {
-        self.verify(headers, body, now)?;
+        let id = self.verify(headers, body, now)?;
         let malformed = WebhookRefused("not a payment event");
         let Hook { kind, data } = serde_json::from_slice(body).map_err(|_| malformed.clone())?;
         let what = match kind.as_str() {
@@ -153,7 +154,7 @@ impl PaymentProvider for Hosted {
             // A type that this version does not know concerns nothing that it does.
             _ => return Ok(Vec::new()),
         };
-        Ok(vec![PaymentEvent { order: data.order, what }])
+        Ok(vec![PaymentEvent { id: Some(id), order: data.order, what }])
     }
 
     /// The page pays back by hand, and says when it has.

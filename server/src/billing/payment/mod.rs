@@ -168,10 +168,20 @@ pub enum Decision {
 /// What a provider says by itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PaymentEvent {
+    /// The provider's own name for the event, the same however often it is delivered. Each event without one is new.
+    pub id: Option<String>,
     /// The order.
     pub order: OrderId,
     /// What happened.
     pub what: PaymentChange,
+}
+
+impl PaymentEvent {
+    /// An event that is delivered once.
+    #[must_use]
+    pub const fn new(order: OrderId, what: PaymentChange) -> Self {
+        Self { id: None, order, what }
+    }
 }
 
 /// What happened to a payment.
@@ -181,11 +191,11 @@ pub enum PaymentChange {
     Settled(Money),
     /// It will not have the money.
     Declined,
-    /// It has paid the order back.
+    /// It has paid the order back: all of it, or what the store had asked it to.
     Refunded,
-    /// The payer disputes the payment: the provider holds the money back until it is decided.
+    /// The payer disputes the payment: the provider holds the money back until it is decided. Said once of each dispute.
     Disputed,
-    /// The dispute was decided for the store.
+    /// The dispute was decided for the store. Said once of each dispute.
     DisputeWon,
     /// The payment was charged back: the payer has the money.
     ChargedBack,

@@ -202,7 +202,7 @@ impl PaymentProvider for Sandbox {
             Event::DisputeWon {} => PaymentChange::DisputeWon,
             Event::ChargedBack {} => PaymentChange::ChargedBack,
         };
-        Ok(vec![PaymentEvent { order, what }])
+        Ok(vec![PaymentEvent::new(order, what)])
     }
 
     async fn refund(&self, payment: &Payment, _amount: Money) -> Result<RefundState, PaymentError> {

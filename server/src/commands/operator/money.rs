@@ -124,7 +124,7 @@ async fn play(app: &App, order: OrderId, event: Event) -> anyhow::Result<Report>
         Event::ChargedBack => PaymentChange::ChargedBack,
     };
     let act = Act::of_user(&app.core, "order play", order).with("event", word(&event));
-    let order = act.scope(events::apply(&app.core, SANDBOX, &PaymentEvent { order, what })).await;
+    let order = act.scope(events::apply(&app.core, SANDBOX, &PaymentEvent::new(order, what))).await;
     let order = order.context("only an order of the provider `sandbox` can be played")?;
     let state = phase(order.phase);
     Ok(Report { text: format!("{}: {state}", order.id), json: json!({"order": order.id, "state": state}) })

@@ -80,7 +80,7 @@ pub(crate) async fn play(
         "charged-back" => PaymentChange::ChargedBack,
         _ => return Err(ApiError::Malformed("not the form that this page sends".into())),
     };
-    match events::apply(&app.core, SANDBOX, &PaymentEvent { order: order.id, what }).await {
+    match events::apply(&app.core, SANDBOX, &PaymentEvent::new(order.id, what)).await {
         Ok(_) => Ok(see_other(&format!("/sandbox/{}", order.id))),
         Err(ServiceError::Unacceptable(why)) => Err(ApiError::Unacceptable(why.into_owned())),
         Err(error) => Err(ApiError::internal(error)),

@@ -19,6 +19,7 @@ const MIGRATIONS: &[(i64, &str)] = &[
     (22, include_str!("adoptions.sql")),
     (23, include_str!("open_orders.sql")),
     (24, include_str!("backlogs.sql")),
+    (25, include_str!("payment_events.sql")),
 ];
 /// The lock under which it is done: the first letters of the product's name.
 const LOCK: i64 = 0x706f_7274_6375_6c6c;

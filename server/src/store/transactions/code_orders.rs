@@ -449,18 +449,23 @@ pub(super) fn payment_lost(tx: &Tx<'_>, id: &OrderId) -> TxResult<()> {
     Ok(())
 }
 
-/// The payment dispute was decided for the store. Returns whether the merchant keeps the money; otherwise there never
-/// was a code for it, and it goes back.
-pub(super) fn payment_won(tx: &Tx<'_>, id: &OrderId) -> TxResult<bool> {
+/// Whether there is a code for a payment that is disputed: otherwise there never was one, and none is accepted.
+pub(super) fn has_code(tx: &Tx<'_>, id: &OrderId) -> TxResult<bool> {
+    Ok(found(tx, id)?.state == Some(CodeState::Disputed))
+}
+
+/// The payment dispute was decided for the store. The merchant keeps the money of a code; without one it goes back.
+pub(super) fn payment_won(tx: &Tx<'_>, id: &OrderId, is_kept: bool) -> TxResult<()> {
     let order = found(tx, id)?;
-    // What somebody says of the code itself no payment provider has decided.
-    let kept = order.complaint.is_some() || take(tx, id, CodeEvent::Kept)?;
-    let to = if kept { merchant_account(&order) } else { LedgerAccount::refunds() };
-    move_money(tx, &order, LedgerAccount::disputes(), to)?;
-    if kept {
-        code_notices::closed(tx, &order)?;
+    if !is_kept {
+        return move_money(tx, &order, LedgerAccount::disputes(), LedgerAccount::refunds());
     }
-    Ok(kept)
+    // What somebody says of the code itself no payment provider has decided.
+    if order.complaint.is_none() {
+        must_take(tx, id, CodeEvent::Kept)?;
+    }
+    move_money(tx, &order, LedgerAccount::disputes(), merchant_account(&order))?;
+    code_notices::closed(tx, &order)
 }
 
 /// Orders that wait for their merchant, oldest first: so many after one.

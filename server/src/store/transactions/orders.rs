@@ -6,20 +6,23 @@ use super::effects::{self, Ending};
 use super::figures::count_order;
 use super::leases::ProcessLease;
 use super::offers::Subject;
-use super::{Database, Lock, Tx, TxError, TxResult, cycle, disputes, ledger, notices, offers, prepaid, saved_means};
+use super::{
+    Database, Lock, Tx, TxError, TxResult, cycle, ledger, notices, offers, payment_events, prepaid, saved_means,
+};
 use crate::billing::charges::{self, LATE};
 use crate::billing::entitlement::{EntitlementId, Holding};
+use crate::billing::events::Consequence;
 use crate::billing::ledger::{Commodity, LedgerAccount, NewTransfer};
+use crate::billing::payment::PaymentEvent;
 use crate::billing::rights;
 use crate::ops::clock::Timestamp;
 use crate::ops::faults::Write;
 use crate::store::database::Row;
 use crate::store::database::row::{bytes, json, maybe_bytes, maybe_money, number_of, octets, one_of, time, to_json};
 use crate::store::{
-    AccountPage, AnswerScope, Begun, BrowserCodes, Buyer, ClaimEffect, CodesOffSale, DisputeStep, EffectClaim,
-    EffectKind, EffectOf, EffectVerdict, Goods, GoodsKind, Idempotency, NewOrder, OpenOutcome, Order, OrderCase,
-    OrderPhase, Ordered, Orders, Page, PaymentRecord, PublisherId, Redundant, RefundOutcome, SettleOutcome, Settlement,
-    StoreError, StoredMeans,
+    AccountPage, AnswerScope, Begun, BrowserCodes, Buyer, ClaimEffect, CodesOffSale, EffectClaim, EffectKind, EffectOf,
+    EffectVerdict, Goods, GoodsKind, Idempotency, NewOrder, OpenOutcome, Order, OrderCase, OrderPhase, Ordered, Orders,
+    Page, PaymentRecord, PublisherId, Redundant, RefundOutcome, SettleOutcome, Settlement, StoreError, StoredMeans,
 };
 use async_trait::async_trait;
 use portcullis_protocol::codes::Quantity;
@@ -580,7 +583,9 @@ fn settle(tx: &Tx<'_>, id: &OrderId, settlement: &Settlement, claim: Option<&Eff
             } else if order.phase == OrderPhase::Pending {
                 // Before anybody is told that it is paid.
                 tx.change("UPDATE orders SET receipt = ?2 WHERE id = ?1 AND state = 0", (id.as_bytes(), receipt))?;
-                must_move(tx, id, OrderPhase::Pending, OrderPhase::Paid)?;
+                let is_disputed = payment_events::is_disputed_ahead(tx, id)?;
+                let to = if is_disputed { OrderPhase::Disputed } else { OrderPhase::Paid };
+                must_move(tx, id, OrderPhase::Pending, to)?;
                 match &order.goods {
                     Goods::Rights { offer, digest } => entitle(tx, &order, offer, digest, entitlement)?,
                     Goods::TopUp { amount, .. } => {
@@ -590,6 +595,9 @@ fn settle(tx: &Tx<'_>, id: &OrderId, settlement: &Settlement, claim: Option<&Eff
                     Goods::Codes { .. } => code_orders::paid(tx, &order)?,
                 }
                 tx.log("order paid", Some(&order.account), None, id.as_bytes())?;
+                if is_disputed {
+                    payment_events::bar(tx, &order)?;
+                }
             } else if !order.amount().is_zero() && moved(tx, id, OrderPhase::Declined, OrderPhase::Refunding)? {
                 pay_back(tx, &order)?;
                 tx.log("declined order paid", Some(&order.account), None, id.as_bytes())?;
@@ -684,7 +692,18 @@ fn units(count: u64) -> i64 {
 }
 
 /// An order that was paid for the same for good and stands behind an entitlement that has just ended takes its place.
+/// If what ended carried nothing, another one still does.
 pub(super) fn take_over(tx: &Tx<'_>, account: &AccountId, ended: &OrderId, offer: &Offer) -> TxResult<()> {
+    let carried = tx.one(
+        "SELECT 1 FROM entitlements e JOIN publishers p ON p.id = e.publisher
+         WHERE e.account = ?1 AND p.name = ?2 AND e.name = ?3 AND e.operation = ?4
+           AND e.total IS NULL AND e.ends_at IS NULL AND e.revoked_at IS NULL LIMIT 1",
+        (account.as_bytes(), offer.publisher.as_str(), offer.name.as_str(), offer.operation.as_str()),
+        |_| Ok(()),
+    )?;
+    if carried.is_some() {
+        return Ok(());
+    }
     let others: Vec<(OrderId, PublisherId, Offer)> = tx.all(
         // In this order: an operation has few offers, an account may have many orders.
         "SELECT o.id, f.publisher, f.offer FROM offers f CROSS JOIN orders o
@@ -715,6 +734,16 @@ pub(super) fn begin_refund(tx: &Tx<'_>, id: &OrderId) -> TxResult<RefundOutcome>
         OrderPhase::Refunding | OrderPhase::Refunded => return Ok(RefundOutcome::Done(Box::new(order))),
         phase => return Ok(RefundOutcome::NotPaid(phase)),
     }
+    if let Goods::TopUp { amount, .. } = &order.goods {
+        let (account, to) = (&order.account, LedgerAccount::refunds());
+        let returned = prepaid::take_out(tx, account, *amount, prepaid::Holds::Kept, to, *id.as_bytes())?;
+        if returned == 0 {
+            return Ok(RefundOutcome::NothingLeft);
+        }
+        tx.change("UPDATE orders SET returned = ?2 WHERE id = ?1", (id.as_bytes(), returned))?;
+    }
+    // Before a merchant is told: what is counted and the store's endpoints are locked before a merchant's.
+    must_move(tx, id, OrderPhase::Paid, OrderPhase::Refunding)?;
     match &order.goods {
         Goods::Rights { offer, .. } => {
             end_rights(tx, id)?;
@@ -722,16 +751,9 @@ pub(super) fn begin_refund(tx: &Tx<'_>, id: &OrderId) -> TxResult<RefundOutcome>
                 take_over(tx, &order.account, id, offer)?;
             }
         }
-        Goods::TopUp { amount, .. } => {
-            let returned = prepaid::take_out(tx, &order.account, *amount, LedgerAccount::refunds(), *id.as_bytes())?;
-            if returned == 0 {
-                return Ok(RefundOutcome::NothingLeft);
-            }
-            tx.change("UPDATE orders SET returned = ?2 WHERE id = ?1", (id.as_bytes(), returned))?;
-        }
+        Goods::TopUp { .. } => {}
         Goods::Codes { .. } => code_orders::take_back(tx, id)?,
     }
-    must_move(tx, id, OrderPhase::Paid, OrderPhase::Refunding)?;
     tx.log("refund begun", Some(&order.account), None, id.as_bytes())?;
     Ok(RefundOutcome::Done(found(tx, id)?))
 }
@@ -752,14 +774,6 @@ pub(super) fn end_rights(tx: &Tx<'_>, id: &OrderId) -> TxResult<()> {
         ledger::append(tx, &transfer)?;
     }
     Ok(())
-}
-
-/// Takes back what an order gave and records that it was paid back, in one transaction: the provider did it by itself.
-fn record_refund(tx: &Tx<'_>, id: &OrderId) -> TxResult<RefundOutcome> {
-    match begin_refund(tx, id)? {
-        RefundOutcome::Done(_) => finish_refund(tx, id),
-        other => Ok(other),
-    }
 }
 
 pub(super) fn finish_refund(tx: &Tx<'_>, id: &OrderId) -> TxResult<RefundOutcome> {
@@ -838,13 +852,9 @@ impl<D: Database> Orders for D {
         self.write(Write::MeansForget, move |tx| saved_means::forget(tx, &account, &provider)).await
     }
 
-    async fn dispute(&self, id: &OrderId, step: DisputeStep) -> Result<Option<Order>, StoreError> {
-        let id = *id;
-        self.write(Write::Dispute, move |tx| {
-            code_orders::lock_with_holders(tx, &id)?;
-            disputes::step(tx, &id, step)
-        })
-        .await
+    async fn hear_event(&self, event: &PaymentEvent) -> Result<Option<(Order, Consequence)>, StoreError> {
+        let event = event.clone();
+        self.write(Write::PaymentEvent, move |tx| payment_events::hear(tx, &event)).await
     }
 
     async fn settle_order(
@@ -891,11 +901,6 @@ impl<D: Database> Orders for D {
             }
         })
         .await
-    }
-
-    async fn record_refund(&self, id: &OrderId) -> Result<RefundOutcome, StoreError> {
-        let id = *id;
-        self.write(Write::RefundFinish, move |tx| record_refund(tx, &id)).await
     }
 
     async fn order(&self, id: &OrderId) -> Result<Option<Order>, StoreError> {

@@ -135,24 +135,48 @@ pub(super) fn credit(
     move_money(tx, from, LedgerAccount::prepaid(account), amount, subject)
 }
 
-/// Takes out of a balance what is left of a top-up: neither drawn nor held, and never more than was paid in by it.
-/// Returns how much, in minor units.
+/// What becomes of what codes hold of a balance, if money is taken out of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Holds {
+    /// It stays, and less is taken out.
+    Kept,
+    /// It is released as far as it is wanted: the payer has the money back, whoever holds it here.
+    Released,
+}
+
+/// Releases every hold of a balance.
+fn release_all(tx: &Tx<'_>, account: &AccountId, currency: &str) -> TxResult<()> {
+    let sql = "UPDATE authorisations SET state = 2 WHERE account = ?1 AND currency = ?2 AND state = 0 AND cost > 0";
+    tx.change(sql, (account.as_bytes(), currency))?;
+    tx.change("UPDATE prepaid SET held = 0 WHERE account = ?1 AND currency = ?2", (account.as_bytes(), currency))?;
+    Ok(())
+}
+
+/// What of a balance is not held.
+fn free(tx: &Tx<'_>, account: &AccountId, currency: &str) -> TxResult<i64> {
+    let sql = "SELECT amount - held FROM prepaid WHERE account = ?1 AND currency = ?2";
+    Ok(tx.one(sql, (account.as_bytes(), currency), |row| row.get::<i64>(0))?.unwrap_or(0))
+}
+
+/// Takes out of a balance what is left of a top-up: not drawn, and never more than was paid in by it. Returns how much,
+/// in minor units.
 pub(super) fn take_out(
     tx: &Tx<'_>,
     account: &AccountId,
     most: Money,
+    holds: Holds,
     to: LedgerAccount,
     subject: [u8; 16],
 ) -> TxResult<i64> {
     let currency = most.currency();
     release_expired(tx, account, currency.as_str())?;
-    let left = tx.one(
-        "SELECT amount - held FROM prepaid WHERE account = ?1 AND currency = ?2",
-        (account.as_bytes(), currency.as_str()),
-        |row| row.get::<i64>(0),
-    )?;
-    let taken = left.map(|left| left.min(most.minor_units()));
-    let Some(taken) = taken.and_then(|taken| Money::new(taken, currency).ok()).filter(|taken| !taken.is_zero()) else {
+    let mut left = free(tx, account, currency.as_str())?;
+    if holds == Holds::Released && left < most.minor_units() {
+        release_all(tx, account, currency.as_str())?;
+        left = free(tx, account, currency.as_str())?;
+    }
+    let taken = left.min(most.minor_units());
+    let Some(taken) = Money::new(taken, currency).ok().filter(|taken| !taken.is_zero()) else {
         return Ok(0);
     };
     let changed = tx.change(

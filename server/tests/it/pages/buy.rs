@@ -205,7 +205,7 @@ async fn the_page_of_an_order_says_where_it_stands() {
         let step = format!("href=\"{}/sandbox/{id}\"", stage.origin);
         assert!(page.text.contains(&step) && page.text.contains("Go on to the payment"), "{means}: {}", page.text);
         assert!(page.text.contains("Not paid yet") && !page.text.contains("Not decided yet"), "{means}: {}", page.text);
-        let event = |what| PaymentEvent { order: id.parse().expect("an id"), what };
+        let event = |what| PaymentEvent::new(id.parse().expect("an id"), what);
         let core = &stage.running.app().core;
         let paid = PaymentChange::Settled("5.00 EUR".parse().expect("a price"));
         events::apply(core, SANDBOX, &event(paid)).await.expect("heard");
