@@ -584,7 +584,8 @@ impl Candidate {
         let manifest = self.manifest.manifest();
         let (publisher, name) = (manifest.publisher.name.as_str(), manifest.name.as_str());
         // Time has passed since it was judged: fetching is slow, and a user may think before saying yes.
-        let before = replacement::judge(state, &self.server, &self.manifest, self.publisher.standing, self.allow_older)?;
+        let before =
+            replacement::judge(state, &self.server, &self.manifest, self.publisher.standing, self.allow_older)?;
         let pin = self.publisher.confirm(state)?;
         let digest = self.manifest.digest();
         let path = state.path(&file(publisher, name, &digest));
