@@ -502,9 +502,9 @@ async fn a_provider_that_does_not_answer_holds_up_no_other_and_no_deadline() {
     let core = many_at_a_silent_provider(&world, 35).await;
     let shop = Shop::new(&core, "games").await;
     let code = bought(&world, &machine, &shop, &ReleaseSecretKey::generate(&mut rng())).await.id;
-    let pending = order(&world, &machine, "pending").await;
     let refund = order(&world, &machine, "ok+refund-late").await;
     orders::refund(&core, &refund).await.expect("begun");
+    let pending = order(&world, &machine, "pending").await;
     core.clock.advance(601);
     let claims = core.store.claim_effects(10, 0).await.expect("claimed");
     assert!(of_order(&claims, EffectKind::Charge, &pending).0, "the other provider is asked: {claims:?}");

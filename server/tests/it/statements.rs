@@ -68,7 +68,9 @@ mod sqlite {
         let pay = CodeOrderRequest { request: Some(asked.digest()), ..wanted(shop.product, &key, "ok") };
         order(&world, &machine, pay).await.expect("paid");
         world.core.clock.advance(3 * 86_400);
-        let sweep = async || drop(world.core.store.sweep().await.expect("swept"));
+        let sweep = async || {
+            world.core.store.sweep().await.expect("swept");
+        };
         sweep().await;
         let few = steps(sweep()).await;
         world.database().run(
