@@ -488,10 +488,10 @@ async fn many_at_a_silent_provider(world: &World, count: usize) -> Core {
     core
 }
 
-/// Which of the claims are of an order, and how many of others there are.
+/// Whether one of the claims is of an order, and how many are of others.
 fn of_order(claims: &[EffectClaim], kind: EffectKind, order: &OrderId) -> (bool, usize) {
-    let of = EffectOf::order(kind, order);
-    (claims.iter().any(|claim| claim.of == of), claims.iter().filter(|claim| claim.of != of).count())
+    let is = |claim: &&EffectClaim| claim.of.kind == kind && claim.of.subject.0 == *order.as_bytes();
+    (claims.iter().any(|claim| is(&claim)), claims.iter().filter(|claim| !is(claim)).count())
 }
 
 /// Whatever has been due at one provider for longest, what is due at another one and what needs none is tried beside it.
