@@ -283,13 +283,15 @@ async fn a_refusal_with_every_offer_is_read() {
 async fn an_account_changes_prices_at_a_bounded_rate() {
     let mut glutton = Glutton::new().await;
     glutton.publish("first", "1.0.0").await;
-    let prices = glutton.prices("first", 2);
-    assert_eq!(glutton.terminal.send(&prices).await.status, StatusCode::OK);
+    let prices = |glutton: &Glutton| glutton.prices("first", 2);
+    let first = prices(&glutton);
+    assert_eq!(glutton.terminal.send(&first).await.status, StatusCode::OK);
     let mut held = false;
     // What comes back meanwhile, on a busy machine, is used up again.
     for _ in 0..50 {
         while glutton.stage.running.app().gates.offers.take(glutton.account).is_ok() {}
-        let status = glutton.terminal.send(&prices).await.status;
+        let again = prices(&glutton);
+        let status = glutton.terminal.send(&again).await.status;
         held = status == StatusCode::TOO_MANY_REQUESTS;
         assert!(held || status == StatusCode::OK, "{status}");
         if held {
@@ -299,7 +301,7 @@ async fn an_account_changes_prices_at_a_bounded_rate() {
     assert!(held, "it is never held back");
     // The control: of another account nothing is held back.
     let mut other = glutton.stage.publisher("another").await.0;
-    assert_eq!(other.send(&prices).await.status, StatusCode::NOT_FOUND, "and it is told what is wrong");
+    assert_eq!(other.send(&prices(&glutton)).await.status, StatusCode::NOT_FOUND, "and it is told what is wrong");
     glutton.stage.stop().await;
 }
 

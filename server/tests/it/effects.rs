@@ -488,10 +488,10 @@ async fn many_at_a_silent_provider(world: &World, count: usize) -> Core {
     core
 }
 
-/// Which of the claims are of an order, and how many of others there are.
+/// Whether one of the claims is of an order, and how many are of others.
 fn of_order(claims: &[EffectClaim], kind: EffectKind, order: &OrderId) -> (bool, usize) {
-    let of = EffectOf::order(kind, order);
-    (claims.iter().any(|claim| claim.of == of), claims.iter().filter(|claim| claim.of != of).count())
+    let is = |claim: &&EffectClaim| claim.of.kind == kind && claim.of.subject.0 == *order.as_bytes();
+    (claims.iter().any(|claim| is(&claim)), claims.iter().filter(|claim| !is(claim)).count())
 }
 
 /// Whatever has been due at one provider for longest, what is due at another one and what needs none is tried beside it.
@@ -502,9 +502,9 @@ async fn a_provider_that_does_not_answer_holds_up_no_other_and_no_deadline() {
     let core = many_at_a_silent_provider(&world, 35).await;
     let shop = Shop::new(&core, "games").await;
     let code = bought(&world, &machine, &shop, &ReleaseSecretKey::generate(&mut rng())).await.id;
-    let pending = order(&world, &machine, "pending").await;
     let refund = order(&world, &machine, "ok+refund-late").await;
     orders::refund(&core, &refund).await.expect("begun");
+    let pending = order(&world, &machine, "pending").await;
     core.clock.advance(601);
     let claims = core.store.claim_effects(10, 0).await.expect("claimed");
     assert!(of_order(&claims, EffectKind::Charge, &pending).0, "the other provider is asked: {claims:?}");

@@ -208,10 +208,13 @@ fn pending(tx: &Tx<'_>, account: &AccountId, intent: &str) -> TxResult<Option<Bo
 
 /// The newest order of an account for counted rights in an operation that waits for its payment.
 fn counted_pending(tx: &Tx<'_>, account: &AccountId, subject: &Subject) -> TxResult<Option<OrderId>> {
-    let sql = "SELECT o.id, f.offer FROM orders o JOIN offers f ON f.digest = o.offer_digest
-               WHERE o.account = ?1 AND o.state = 0 AND f.publisher = ?2 AND f.name = ?3 AND f.operation = ?4
-               ORDER BY o.place DESC";
-    let of = (account.as_bytes(), subject.publisher.0.0, subject.name.as_str(), subject.operation.as_str());
+    // By what is pending, which is little: an account may have ordered the same very often.
+    let sql = "SELECT o.id, f.offer FROM
+                   (SELECT id, offer_digest, place FROM orders WHERE account = ?1 AND state = 0 LIMIT ?5) o
+                   JOIN offers f ON f.digest = o.offer_digest
+               WHERE f.publisher = ?2 AND f.name = ?3 AND f.operation = ?4 ORDER BY o.place DESC";
+    let Subject { publisher, name, operation } = subject;
+    let of = (account.as_bytes(), publisher.0.0, name.as_str(), operation.as_str(), PENDING * 10);
     let pending: Vec<(OrderId, Offer)> =
         tx.all(sql, of, |row| Ok((bytes(row, 0, OrderId::from_bytes)?, json(row, 1)?)))?;
     Ok(pending.into_iter().find(|(_, offer)| offer.rights.quantity().is_some()).map(|(id, _)| id))
