@@ -5,8 +5,8 @@ use portcullis_protocol::{Origin, PublisherName, SecretKey};
 use std::path::{Path, PathBuf};
 
 use super::Finding;
-use crate::commands::publisher::ownership;
 use crate::failure::Outcome;
+use crate::project::key_in_use;
 use crate::project::publisher_key::{self, Whose};
 
 const AREA: &str = "publisher";
@@ -72,7 +72,7 @@ async fn judge(
         );
     };
     let words = key.public().thumbprint().words();
-    match ownership::other_key(client, server, publisher, key.public()).await {
+    match key_in_use::other_than(client, server, publisher, key.public()).await {
         None => Finding::ok(AREA, CHECK, format_args!("`{shown}` is {words}")),
         Some(other) => Finding::warning(
             AREA,

@@ -26,6 +26,7 @@
 //! ```
 
 pub(crate) mod document;
+pub(crate) mod key_in_use;
 pub(crate) mod published_record;
 pub(crate) mod publisher_key;
 pub(crate) mod recipient;

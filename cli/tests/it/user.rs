@@ -127,7 +127,7 @@ fn a_sign_in_is_begun_now_and_completed_later() {
         use std::os::unix::fs::PermissionsExt as _;
         assert_eq!(std::fs::metadata(&kept).expect("a record").permissions().mode() & 0o777, 0o600);
     }
-    assert_eq!(stage.run("user", &["whoami"]).status.code(), Some(42), "not yet");
+    assert_eq!(stage.run("user", &["whoami"]).status.code(), Some(24), "not yet");
     // Somebody else's terminal makes nothing of it.
     stage.succeed("thief", &["list"]);
     std::fs::create_dir_all(stage.path("thief/sign-ins")).expect("folder");
@@ -230,4 +230,33 @@ fn what_was_paid_back_is_among_the_receipts() {
     std::fs::remove_file(files[0].path()).expect("removed");
     let missing = stage.operator_fails(&["check"]);
     assert!(missing.contains("is missing") && missing.contains("backup"), "{missing}");
+}
+
+/// What is mailed is judged by what was used before, and what is to be done about it works.
+#[test]
+fn a_file_from_elsewhere_is_run_unless_a_newer_version_was_used() {
+    let stage = Stage::with_sketch();
+    stage.login("user");
+    stage.succeed("user", &["install", "acme/sketch"]);
+    let folder = stage.path("user/resources/acme/sketch");
+    let files = std::fs::read_dir(&folder).expect("installed").flatten().map(|entry| entry.path());
+    let installed = files.into_iter().find(|file| file.extension().is_some_and(|end| end == "wasm")).expect("a file");
+    std::fs::copy(installed, stage.path("mailed.wasm")).expect("copied");
+    let run = |who: &str| stage.run(who, &["run", "mailed.wasm", "--invoke", "preview()", "-o", "line.txt"]);
+    assert!(run("user").status.success(), "it is what is installed");
+    stage.publish("1.1.0");
+    stage.succeed("user", &["update"]);
+    let refused = run("user");
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert_eq!(refused.status.code(), Some(1), "{said}");
+    assert!(said.contains("1.1.0 was used here before, and 1.0.0 is older"), "{said}");
+    assert!(said.contains("`portcullis install acme/sketch@1.0.0`"), "{said}");
+    stage.succeed("user", &["install", "acme/sketch@1.0.0"]);
+    assert!(run("user").status.success(), "it was asked for");
+    // Whoever knows nothing of the publisher runs it as the store grants it, and the store has heard of the grant.
+    stage.login("stranger");
+    assert!(run("stranger").status.success());
+    assert!(!stage.path("stranger/publishers").exists(), "nothing is pinned by that");
+    let left = std::fs::read_dir(stage.path("stranger/journal")).map_or(0, Iterator::count);
+    assert_eq!(left, 0, "nothing is left to be said at the next start");
 }

@@ -506,8 +506,7 @@ async fn keys_are_looked_up_only_if_they_could_prove_something() {
         let dns = Arc::new(Noted(names.clone(), Arc::clone(&asked)));
         let fetcher = Fetcher { dns, ..fetcher(names, registry(&[POWER])) };
         run(&fetcher, mails).await;
-        let asked = asked.lock().expect("noted").clone();
-        asked
+        asked.lock().expect("noted").clone()
     };
     let raw = mail(POWER, USER, "Invoice", BILL);
     assert!(asked(request(&raw)).await.contains(&format!("k1._domainkey.{POWER}")), "the control");

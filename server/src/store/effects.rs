@@ -127,11 +127,14 @@ impl EffectClaim {
     }
 }
 
+/// The claims of a process, each with the group whose places it takes.
+type Claims = HashMap<(EffectId, i64), Option<EffectGroup>>;
+
 /// The claims that this process works on. One of its lease that is not among them was left behind, by a panic or by an
 /// answer that was lost: nobody in this process has to wait for it. Each with its group, if it takes a place of that:
 /// what somebody waits for takes none.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct ClaimsAtWork(Arc<Mutex<HashMap<(EffectId, i64), Option<EffectGroup>>>>);
+pub(crate) struct ClaimsAtWork(Arc<Mutex<Claims>>);
 
 /// One of them, until it is dropped.
 #[derive(Debug)]
@@ -156,7 +159,7 @@ impl ClaimsAtWork {
         self.claims().values().filter(|taken| taken.as_ref() == Some(group)).count()
     }
 
-    fn claims(&self) -> std::sync::MutexGuard<'_, HashMap<(EffectId, i64), Option<EffectGroup>>> {
+    fn claims(&self) -> std::sync::MutexGuard<'_, Claims> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

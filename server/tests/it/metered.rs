@@ -5,9 +5,9 @@ use portcullis_protocol::wire::{
     AuthorisationAnswer, AuthorisationRequest, OfferTerms, OrderState, PaymentMethod, TopUpRequest, VerificationRequest,
 };
 use portcullis_protocol::{Currency, Digest, Money, OrderId, Reason, Rights, TopUpReceipt, Unverified};
-use portcullis_server::billing::payment::{Decision, Payments};
+use portcullis_server::billing::payment::{Decision, PaymentChange, PaymentEvent, Payments, SANDBOX};
 use portcullis_server::billing::prepaid::Prepaid;
-use portcullis_server::billing::{balances, cycle, orders};
+use portcullis_server::billing::{balances, cycle, events, orders};
 use portcullis_server::ops::faults::{Phase, Write};
 use portcullis_server::store::{AccountPage, Balance, GoodsKind};
 use portcullis_server::{Asker, Core, ServiceError};
@@ -399,6 +399,7 @@ enum Event {
     Hold { quantity: u32 },
     Verify { hold: usize },
     Refund { order: usize },
+    TakeBack(usize, PaymentChange),
     Reprice { cents: i64 },
     Time { seconds: i64 },
     Sweep,
@@ -414,6 +415,8 @@ fn event() -> impl Strategy<Value = Event> {
         any::<usize>().prop_map(|hold| Event::Verify { hold }),
         any::<usize>().prop_map(|hold| Event::Verify { hold }),
         any::<usize>().prop_map(|order| Event::Refund { order }),
+        (any::<usize>(), prop_oneof![Just(PaymentChange::ChargedBack), Just(PaymentChange::Refunded)])
+            .prop_map(|(order, what)| Event::TakeBack(order, what)),
         (1_i64..30).prop_map(|cents| Event::Reprice { cents }),
         // Far from the 30 s of a hold, because real time passes too.
         prop_oneof![Just(20_i64), Just(40)].prop_map(|seconds| Event::Time { seconds }),
@@ -438,6 +441,7 @@ struct Model {
     price: i64,
     balance: i64,
     drawn: i64,
+    lost: i64,
     orders: Vec<(OrderId, i64, Stands)>,
     holds: Vec<Hold>,
 }
@@ -524,6 +528,22 @@ impl Model {
                     self.orders[index].2 = Stands::Done;
                 }
             }
+            // The provider takes the money of an order back by itself: as a charge-back, or paying back.
+            Event::TakeBack(order, what) if !self.orders.is_empty() => {
+                let index = order % self.orders.len();
+                let (id, cents, stands) = self.orders[index];
+                events::apply(&world.core, SANDBOX, &PaymentEvent::new(id, what)).await.expect("heard");
+                if stands == Stands::Paid {
+                    // What is held is taken if the rest does not do.
+                    if self.balance - self.held() < cents {
+                        self.holds.iter_mut().for_each(|hold| hold.spent = true);
+                    }
+                    let there = cents.min(self.balance);
+                    self.balance -= there;
+                    self.lost += cents - there;
+                }
+                self.orders[index].2 = Stands::Done;
+            }
             Event::Reprice { cents } => {
                 self.price = cents;
                 world.price(&[("resize", Rights::Metered {}, &format!("0.{cents:02} EUR"))]).await;
@@ -535,7 +555,7 @@ impl Model {
             Event::Sweep => {
                 world.core.store.sweep().await.expect("swept");
             }
-            Event::Decide { .. } | Event::Verify { .. } | Event::Refund { .. } => {}
+            Event::Decide { .. } | Event::Verify { .. } | Event::Refund { .. } | Event::TakeBack(..) => {}
         }
     }
 
@@ -551,6 +571,7 @@ impl Model {
         assert!(sums.values().all(|sum| *sum == 0), "{balances:?}");
         assert_eq!(booked(&balances, &format!("prepaid:{}", machine.account)), self.balance);
         assert_eq!(booked(&balances, "publisher:lumen"), self.drawn);
+        assert_eq!(booked(&balances, "losses"), -self.lost);
         let late = self.orders.iter().filter(|(_, _, stands)| *stands == Stands::Late);
         assert_eq!(booked(&balances, "refunds"), late.map(|(_, cents, _)| cents).sum::<i64>());
     }

@@ -1,20 +1,9 @@
 //! Whose a publisher's name is. A store tells everybody but the owner that there is nothing to change.
 
 use portcullis_host::{Client, ClientError};
-use portcullis_protocol::{Origin, PublicKey, PublisherName};
+use portcullis_protocol::{Origin, PublisherName};
 
 use crate::failure::{Failure, Outcome};
-
-/// The key of a publisher that is in use at a store, if it is another one than this.
-pub(crate) async fn other_key(
-    client: &Client,
-    server: &Origin,
-    publisher: &PublisherName,
-    key: &PublicKey,
-) -> Option<PublicKey> {
-    let known = client.publishing(server).publisher(publisher).await.ok()?;
-    (known.publisher_key != *key).then_some(known.publisher_key)
-}
 
 /// What a store has answered to whoever acts for a publisher. If that was a no because the name is another account's,
 /// it is said so.

@@ -7,9 +7,9 @@ use portcullis_protocol::{Manifest, Origin, PublicKey, SecretKey, SignedManifest
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 
-use crate::commands::publisher::ownership;
 use crate::context::{Context, ServerOption};
 use crate::failure::{Failure, Outcome};
+use crate::project::key_in_use;
 use crate::project::published_record::{PublishedRecord, PublishedVersion};
 use crate::project::publisher_key::{self, Whose};
 use crate::project::{self, Project};
@@ -178,7 +178,7 @@ pub(crate) async fn publish<K: Fn() -> Outcome<SecretKey>>(
             }
         })?;
         claimed = true;
-    } else if let Some(in_use) = ownership::other_key(client, server, owner, &manifest.publisher.jwk).await {
+    } else if let Some(in_use) = key_in_use::other_than(client, server, owner, &manifest.publisher.jwk).await {
         let words = |key: &PublicKey| key.thumbprint().words();
         return Err(Failure::new(
             format!(

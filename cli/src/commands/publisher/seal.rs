@@ -8,10 +8,11 @@ use std::fs::File;
 use std::io::{BufReader, BufWriter, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
 
-use super::{build, ownership};
+use super::build;
 use crate::context::Context;
 use crate::failure::{Failure, OrFail as _, Outcome};
 use crate::guest::language::Language;
+use crate::project::key_in_use;
 use crate::project::publisher_key::{self, Whose};
 use crate::project::recipient::{self, ServerArg, Store};
 use crate::project::stale;
@@ -100,7 +101,7 @@ async fn warn_of_other_keys(context: &Context, project: &Project, key: &SecretKe
         if !trusted.iter().any(|pin| pin.origin == *server) {
             continue;
         }
-        if let Some(in_use) = ownership::other_key(&client, server, publisher, key.public()).await {
+        if let Some(in_use) = key_in_use::other_than(&client, server, publisher, key.public()).await {
             context.screen.warn(format_args!(
                 "{server} will not take it: the key of {publisher} in use there is {}, and this was sealed with {}; seal it \
                  again with that one: --key FILE",
