@@ -19,7 +19,7 @@ use crate::registry::{Biller, BillerRegistry};
 use mail_auth::common::crypto::Algorithm;
 use mail_auth::dkim::Signature;
 use mail_auth::dmarc::{Policy, verify::DmarcParameters};
-use mail_auth::{AuthenticatedMessage, DkimResult, DmarcResult, MessageAuthenticator, Parameters, SpfOutput};
+use mail_auth::{AuthenticatedMessage, DkimResult, DmarcResult, Parameters, SpfOutput};
 use portcullis_protocol::Digest;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -224,7 +224,7 @@ async fn signed_by(
         records.key(dns, &header.header.s, &header.header.d).await;
     }
     records.policies(dns, from).await;
-    let offline = MessageAuthenticator(dns::offline());
+    let offline = dns::offline();
     let outputs = offline.verify_dkim(Parameters::new(message).with_txt_cache(&records)).await;
     let spf = SpfOutput::default();
     let parameters = DmarcParameters::new(message, &outputs, from, &spf);
@@ -336,7 +336,7 @@ async fn forwarder_vouches(
     for signature in &message.ams_headers {
         records.key(dns, &signature.header.s, &signature.header.d).await;
     }
-    let offline = MessageAuthenticator(dns::offline());
+    let offline = dns::offline();
     let output = offline.verify_arc(Parameters::new(message).with_txt_cache(&records)).await;
     if *output.result() != DkimResult::Pass {
         return false;
