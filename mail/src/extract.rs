@@ -165,8 +165,8 @@ fn shown(views: &[View]) -> Vec<String> {
     views.iter().map(|view| view.shown.clone()).collect()
 }
 
-/// Whether the reader wrote it: a copy of a bill to others. It says so at its beginning (`From: Kim <kim@user.example>`),
-/// or ends with the reader's name and address.
+/// Whether the reader wrote it: a copy of a bill to others. It says so at its beginning, as in
+/// `From: Kim <kim@user.example>`, or ends with the reader's name and address.
 fn is_by_reader(mail: &Mail<'_>, views: &[View]) -> bool {
     let readers = mail.recipients();
     views.iter().any(|view| readers.iter().any(|reader| is_letter_of(&view.shown, reader.as_str())))
