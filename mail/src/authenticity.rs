@@ -20,7 +20,7 @@ use crate::registry::{Biller, BillerRegistry};
 use mail_auth::common::crypto::{Algorithm, HashAlgorithm};
 use mail_auth::dkim::Signature;
 use mail_auth::dmarc::{Policy, verify::DmarcParameters};
-use mail_auth::{AuthenticatedMessage, DkimResult, DmarcResult, MessageAuthenticator, Parameters, SpfOutput};
+use mail_auth::{AuthenticatedMessage, DkimResult, DmarcResult, Parameters, SpfOutput};
 use portcullis_protocol::Digest;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -240,7 +240,7 @@ async fn signed_by(
     if !keys.is_empty() {
         records.look_up(dns, &keys, Some(from)).await;
     }
-    let offline = MessageAuthenticator(dns::offline());
+    let offline = dns::offline();
     let outputs = offline.verify_dkim(Parameters::new(message).with_txt_cache(&records)).await;
     let spf = SpfOutput::default();
 
@@ -412,7 +412,7 @@ async fn forwarder_vouches(
     }
     let mut records = dns::Records::default();
     records.look_up(dns, &keys, None).await;
-    let offline = MessageAuthenticator(dns::offline());
+    let offline = dns::offline();
     let output = offline.verify_arc(Parameters::new(message).with_txt_cache(&records)).await;
     let (Some(first), Some(last)) = (output.sets().first(), output.sets().last()) else { return false };
     let signature = last.signature.header;

@@ -48,6 +48,13 @@ use std::fmt;
 
 pub use template::{Template, TemplateError, Templates};
 
+/// Before the sender, where a text says who wrote what follows.
+const SENDER: [&str; 5] = ["from", "von", "de", "van", "da"];
+/// Lines in which it does.
+const HEAD_LINES: usize = 8;
+/// Lines of a signature at the end of a letter.
+const END_LINES: usize = 4;
+
 /// Why no amount is taken from what looks like a bill.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -117,6 +124,10 @@ pub(crate) fn extract(
     templates: &Templates,
     pdf: Option<&PdfReader>,
 ) -> Extracted {
+    let views = mail.views();
+    if is_by_reader(mail, &views) {
+        return None;
+    }
     let mut found: Vec<Result<Bill, Refusal>> = Vec::new();
     for file in mail.files().filter(is_xml) {
         found.extend(xml::invoice(file.bytes));
@@ -126,7 +137,6 @@ pub(crate) fn extract(
     for document in documents.iter().flatten() {
         found.extend(document.files.iter().filter_map(|file| xml::invoice(file.as_bytes())));
     }
-    let views = mail.views();
     let structured = if found.is_empty() { None } else { one(found) };
     // A sign that several currencies have means what the invoice says.
     let stated = structured.as_ref().and_then(|read| read.as_ref().ok()).map(|bill| bill.amount.currency());
@@ -156,6 +166,32 @@ pub(crate) fn extract(
 
 fn shown(views: &[View]) -> Vec<String> {
     views.iter().map(|view| view.shown.clone()).collect()
+}
+
+/// Whether the reader wrote it: a copy of a bill to others. It says so at its beginning, as in
+/// `From: Kim <kim@user.example>`, or ends with the reader's name and address.
+fn is_by_reader(mail: &Mail<'_>, views: &[View]) -> bool {
+    let readers = mail.recipients();
+    views.iter().any(|view| readers.iter().any(|reader| is_letter_of(&view.shown, reader.as_str())))
+}
+
+fn is_letter_of(text: &str, address: &str) -> bool {
+    let has_address = |line: &str| line.to_lowercase().contains(address);
+    let lines = || text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let is_sender = |line: &str| {
+        let name = line.split_once(':').map(|(name, _)| name.trim().to_lowercase());
+        name.is_some_and(|name| SENDER.contains(&name.as_str())) && has_address(line)
+    };
+    if lines().take(HEAD_LINES).any(is_sender) {
+        return true;
+    }
+    let name = address.split(['@', '.', '_', '+']).next().unwrap_or_default();
+    let mut last: Vec<&str> =
+        text.lines().rev().map(str::trim).filter(|line| !line.is_empty()).take(END_LINES).collect();
+    last.reverse();
+    let begins = |line: &&str| line.split(' ').next().is_some_and(|word| word.to_lowercase() == name);
+    let at = last.iter().position(|line| line.to_lowercase() == address);
+    at.is_some_and(|at| last.iter().take(at).any(begins))
 }
 
 /// What the mail says as a person sees it, if it would say nothing else to one who sees less or more of it: what styles
@@ -335,6 +371,20 @@ fn period(start: Option<Date>, end: Option<Date>) -> Result<Option<(Date, Date)>
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_letter_of_the_reader_is_told_by_its_head_or_its_end() {
+        let of = |text: &str| is_letter_of(text, "kim@user.example");
+        assert!(of("This is a copy.\nFrom: Kim <kim@user.example>\nMy invoice: 12.00 EUR"));
+        assert!(of("My invoice: 12.00 EUR\n\nBest wishes,\nKim\nkim@user.example"));
+        for other in [
+            "Amount due: 12.00 EUR\nTo: Kim <kim@user.example>",
+            "Invoice for\nKim\nkim@user.example\nAmount due 12.00 EUR\nDue date\n3 December 2026\nThank you\nThe shop",
+            "Amount due: 12.00 EUR\nThis mail was sent to kim@user.example",
+        ] {
+            assert!(!of(other), "{other}");
+        }
+    }
 
     #[test]
     fn decimals_are_exact_or_refused() {

@@ -11,11 +11,12 @@ use mail_auth::hickory_resolver::net::runtime::TokioRuntimeProvider;
 use mail_auth::hickory_resolver::proto::op::ResponseCode;
 use mail_auth::hickory_resolver::proto::rr::{RData, Record};
 use mail_auth::hickory_resolver::{TokioResolver, system_conf};
-use mail_auth::{DnsError, Error, ResolverCache, Txt};
+use mail_auth::{DnsError, Error, MessageAuthenticator, ResolverCache, Txt};
 use std::borrow::Borrow;
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::net::SocketAddr;
+use std::sync::LazyLock;
 use std::time::Duration;
 use tokio::time::timeout;
 
@@ -153,12 +154,15 @@ pub(crate) fn fuzz_txt(record: &[u8]) {
     }
 }
 
-/// A resolver without name servers: whatever was not looked up beforehand does not exist.
-pub(super) fn offline() -> TokioResolver {
-    let config = ResolverConfig::from_parts(None, Vec::new(), Vec::new());
-    TokioResolver::builder_with_config(config, TokioRuntimeProvider::default())
-        .build()
-        .expect("a resolver without servers needs nothing")
+/// Verifies by a resolver without name servers: whatever was not looked up beforehand does not exist. It is made once,
+/// since making one reads the certificates of the system.
+pub(super) fn offline() -> &'static MessageAuthenticator {
+    static OFFLINE: LazyLock<MessageAuthenticator> = LazyLock::new(|| {
+        let config = ResolverConfig::from_parts(None, Vec::new(), Vec::new());
+        let resolver = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default()).build();
+        MessageAuthenticator(resolver.expect("a resolver without servers needs nothing"))
+    });
+    &OFFLINE
 }
 
 /// What was looked up for one mail, in the form in which the verifying library asks for it.

@@ -5,7 +5,8 @@ use crate::extract::line::GAP;
 use portcullis_protocol::{Currency, Money};
 
 /// Signs and words that stand for one currency.
-const SIGNS: [(&str, &str); 42] = [
+const SIGNS: [(&str, &str); 43] = [
+    ("U$S", "USD"),
     ("€.", "EUR"),
     ("$US", "USD"),
     ("$ US", "USD"),
@@ -50,13 +51,14 @@ const SIGNS: [(&str, &str); 42] = [
     ("rand", "ZAR"),
 ];
 /// Signs that several currencies have, and which: they mean what the biller's registration says.
-const SHARED: [(&str, &[&str]); 6] = [
+const SHARED: [(&str, &[&str]); 7] = [
     ("$", &["USD", "CAD", "AUD", "NZD", "HKD", "SGD", "TWD", "MXN", "ARS", "CLP", "COP", "UYU", "DOP"]),
     ("¥", &["JPY", "CNY"]),
     ("kr", &["SEK", "NOK", "DKK", "ISK"]),
     ("Rs.", &["INR", "PKR", "LKR", "NPR", "MUR", "SCR"]),
     ("Rs", &["INR", "PKR", "LKR", "NPR", "MUR", "SCR"]),
     ("FCFA", &["XOF", "XAF"]),
+    ("F CFA", &["XOF", "XAF"]),
 ];
 /// Names of currencies whose sign others have as well, in lower case.
 const NAMES: [(&str, &str); 20] = [
@@ -224,6 +226,10 @@ fn named(line: &str, shared: Option<Currency>) -> Vec<Option<Currency>> {
                 "S" | "Q" => code_of(rest.get(..2).unwrap_or_default()),
                 "Rs" | "FCFA" => {
                     found.push(shared_by(word, shared));
+                    None
+                }
+                "F" if rest.starts_with("F CFA") => {
+                    found.push(shared_by("FCFA", shared));
                     None
                 }
                 "R" if is_rand(rest.get(1..).unwrap_or_default()) => "ZAR".parse().ok(),

@@ -37,24 +37,34 @@ pub(super) fn proven<'t>(lines: impl Iterator<Item = &'t str>) -> Order {
 /// The dates in a text, in order. A day and a month that may be exchanged are no date unless `order` says which is
 /// which; one that no calendar has is refused.
 pub(super) fn dates(text: &str, order: Order) -> Result<Vec<Date>, Refusal> {
-    let words = words(text);
-    let mut dates = Vec::new();
-    let mut at = 0;
-    while let Some(rest) = words.get(at..).filter(|rest| !rest.is_empty()) {
-        let (day, used) = date(rest, order);
-        at += used;
-        if let Some((Some(year), Some(month), Some(day))) = day {
-            // `01.23.45` is a date only if there is one.
-            let is_short =
-                rest.get(used - 1).is_some_and(|year| year.len() == 2) && rest.first().is_some_and(|y| !is_year(y));
-            match Date::new(year, month, day) {
-                Some(date) => dates.push(date),
-                None if is_short => {}
-                None => return Err(Refusal::BadDate),
+    all(&words(text), order).collect()
+}
+
+/// The first of them: what follows may be older than any bill, as that of a law.
+pub(super) fn first_date(text: &str, order: Order) -> Result<Option<Date>, Refusal> {
+    all(&words(text), order).next().transpose()
+}
+
+fn all(words: &[String], order: Order) -> impl Iterator<Item = Result<Date, Refusal>> {
+    let mut rest = words;
+    std::iter::from_fn(move || {
+        while !rest.is_empty() {
+            let (day, used) = date(rest, order);
+            let read = rest;
+            rest = rest.get(used..).unwrap_or_default();
+            if let Some((Some(year), Some(month), Some(day))) = day {
+                // `01.23.45` is a date only if there is one.
+                let is_short = read.get(used - 1).is_some_and(|year| year.len() == 2)
+                    && read.first().is_some_and(|year| !is_year(year));
+                match Date::new(year, month, day) {
+                    Some(date) => return Some(Ok(date)),
+                    None if is_short => {}
+                    None => return Some(Err(Refusal::BadDate)),
+                }
             }
         }
-    }
-    Ok(dates)
+        None
+    })
 }
 
 /// Whether a text names a day: a date, or a day and a month.
@@ -242,6 +252,13 @@ mod tests {
         {
             assert_eq!(read_dates(none, Order::Unknown), Ok(vec![]), "{none}");
         }
+    }
+
+    #[test]
+    fn what_follows_the_first_date_may_be_older_than_any_bill() {
+        let text = "1er janvier 2027, conformément à la loi du 10 juillet 1965";
+        assert_eq!(first_date(text, Order::DayFirst), Ok(Date::new(2027, 1, 1)));
+        assert_eq!(dates(text, Order::DayFirst), Err(Refusal::BadDate));
     }
 
     #[test]

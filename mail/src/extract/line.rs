@@ -172,6 +172,11 @@ impl Line {
                     self.shown.get(..found.end).is_some_and(|text| text.ends_with(|c: char| c.is_ascii()));
                 label.ends_accented && lacks_accent && self.after(found).trim_start().starts_with(char::is_alphabetic)
             };
+            // `Don't` is not the `don` of French.
+            let is_contracted = |sign: &char| self.after(found).strip_prefix(*sign).is_some_and(ends_in_t);
+            if ['\'', '\u{2019}'].iter().any(is_contracted) {
+                return None;
+            }
             let fits = (before == 0 || label.ends_compound) && (after == 0 || label.begins_compound);
             (fits && !is_other_word()).then_some(Found { start: found.start - before, end: found.end + after })
         })
@@ -269,6 +274,11 @@ fn pieces(line: &str) -> impl Iterator<Item = &str> {
         rest = after;
         Some(piece)
     })
+}
+
+/// Whether a text begins with a `t` that is alone, as behind the apostrophe of `don't`.
+fn ends_in_t(text: &str) -> bool {
+    text.strip_prefix(['t', 'T']).is_some_and(|rest| !rest.starts_with(char::is_alphanumeric))
 }
 
 /// A line and the next one, if it is a sentence that goes on there.

@@ -21,6 +21,8 @@ pub(super) struct Entry {
     is_taken: bool,
     is_negative: bool,
     is_part: bool,
+    /// Whether it is called the whole, or what is left to pay.
+    is_total: bool,
 }
 
 impl Totals<'_> {
@@ -106,6 +108,10 @@ impl Totals<'_> {
 
     fn read_entries(&self) -> Vec<Entry> {
         let less = &Templates::any_language().less;
+        // Lines of a list begin so as well.
+        let is_dashed = |line: &Line| line.shown.starts_with("- ");
+        let first = (0..self.lines.len()).find(|at| self.has_amount(*at)).and_then(|at| self.lines.get(at));
+        let is_list = first.is_some_and(is_dashed);
         let of = |at: usize| {
             let (line, marks) = (self.lines.get(at)?, self.marks.get(at)?);
             if marks.has_aside() {
@@ -113,12 +119,17 @@ impl Totals<'_> {
             }
             let last = *amount::signed(&line.shown, self.currencies).last()?;
             let is_less = || {
-                let begins = line.shown.trim_start();
-                is_bracketed(&line.shown) || begins.starts_with("- ") || begins.starts_with("./.") || line.has_any(less)
+                is_bracketed(&line.shown)
+                    || (is_dashed(line) && !is_list)
+                    || line.shown.starts_with("./.")
+                    || line.has_any(less)
             };
             let is_taken = last.is_negative || marks.has_carried() || is_less();
             let is_negative = last.is_negative;
-            Some(Entry { line: at, money: last.money, is_taken, is_negative, is_part: marks.has_part() })
+            let is_total = [&self.base.owed, &self.base.total, &self.base.total_if_largest]
+                .iter()
+                .any(|labels| labels.iter().any(|label| line.find(label).is_some_and(|found| found.start == 0)));
+            Some(Entry { line: at, money: last.money, is_taken, is_negative, is_part: marks.has_part(), is_total })
         };
         (0..self.lines.len()).filter_map(of).collect()
     }
@@ -129,7 +140,8 @@ fn foremost(entries: &[Entry]) -> Option<usize> {
     let first = entries.first()?;
     let (mut sum, mut is_reduced) = (0_i64, false);
     for (count, below) in entries.iter().skip(1).take(MAX_ENTRIES).enumerate() {
-        if below.money.currency() != first.money.currency() {
+        let ends = below.is_total && (is_reduced || below.money == first.money);
+        if ends || below.money.currency() != first.money.currency() {
             return None;
         }
         let units = below.money.minor_units();
@@ -176,6 +188,13 @@ mod tests {
             "Last bill 50.00 EUR\nPayments -50.00 EUR\nOpen 0.00 EUR\nNew 72.50 EUR\nTogether 72.50 EUR",
         ] {
             assert_eq!(read(text).as_deref(), Some("72.50 EUR"), "{text}");
+        }
+        for text in [
+            // Lines of a list, and what was rounded before: nothing is taken away.
+            "- Lunch 198.00 EUR\n- Tea 68.50 EUR\n- Paper 8.00 EUR\nTotal 274.50 EUR",
+            "Care 274.42 EUR\nRounding of the previous invoice 0.08 EUR\nTotal 274.50 EUR",
+        ] {
+            assert_eq!(read(text).as_deref(), Some("274.50 EUR"), "{text}");
         }
         // The sum stands first.
         let first = "72.50 EUR\nCharges 310.00 EUR\nPlan -212.50 EUR\nWaived (25.00) EUR\nWaived -25.00 EUR";

@@ -2,6 +2,7 @@
 
 use crate::extract::amount;
 use crate::extract::dates::dates;
+use crate::extract::line::Found;
 use crate::extract::total::Totals;
 use portcullis_protocol::{Date, Money};
 
@@ -95,7 +96,10 @@ impl Totals<'_> {
         // `2 | 30.09.2026 | 50.00 | 50.00`: what was paid stands beside it.
         let is_matched = matches!(amounts.as_slice(), [a, b] if a.money == b.money) && day.is_some();
         let is_paid = line.has_any(&self.base.settled) || is_matched;
-        let is_instalment = line.has_any(&self.base.instalment);
+        // `Payment 2`
+        let counts = |found: Found| is_short_number(line.after(found).split_whitespace().next().unwrap_or_default());
+        let is_counted_word = line.places_of(self.base.instalment_numbered.iter()).any(counts);
+        let is_instalment = is_counted_word || line.has_any(&self.base.instalment);
         let is_listed = is_counted(&line.shown) && (day.is_some() || is_paid || is_instalment);
         let is_named = is_listed || (is_instalment && has_number(&line.shown));
         if !is_named && day.is_none() {
@@ -117,10 +121,14 @@ fn is_counted(text: &str) -> bool {
         || (!roman.is_empty() && roman.chars().all(|c| matches!(c, 'I' | 'V' | 'X')))
 }
 
+fn is_short_number(word: &str) -> bool {
+    (1..=2).contains(&word.len()) && word.chars().all(|c| c.is_ascii_digit())
+}
+
 /// Whether it has a number that can be that of an instalment, or says which one it is in words.
 fn has_number(text: &str) -> bool {
     let words = text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
-    words.take(ROW_WORDS).any(|word| word.len() <= 2 && word.chars().all(|c| c.is_ascii_digit())) || {
+    words.take(ROW_WORDS).any(is_short_number) || {
         let first = text.split(' ').next().unwrap_or_default().to_lowercase();
         FIRST_WORDS.contains(&first.as_str())
     }

@@ -49,8 +49,9 @@ impl Totals<'_> {
             let next = ends.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default();
             let is_net = self.is_net(ends);
             let compares = || self.base.comparison.iter().any(|label| label.folded == folded(next));
+            let is_over = ends.starts_with(['.', '!', '?', ';']);
             let is_end = next.is_empty()
-                || links.contains(&folded(next))
+                || (!is_over && links.contains(&folded(next)))
                 || (!ends.starts_with(',') && !compares() && !self.is_in_passing(at));
             let others = between.split_whitespace().filter(|word| !is_link(word) && !amount::is_only_currency(word));
             // `The bill of the canteen is 12.00 EUR`
@@ -207,8 +208,13 @@ impl Totals<'_> {
             let first = amount::amounts(line.after(found), self.currencies).into_iter().next();
             let below = || amount::only_amount(&self.lines.get(at + 1)?.shown, self.currencies)?.ok();
             let first = first.or_else(|| below().filter(|_| !self.has_amount(at)));
-            let is_item = || amount.is_some_and(|whole| self.is_sum_around(whole, at));
-            let is_over = amount::has_negative(&line.shown) || line.has_any(&self.base.settled);
+            let is_item = || amount.is_some_and(|whole| self.is_sum_around(whole, at) || self.is_sum_of(whole, at));
+            // A device may be paid in parts too: which of them is asked for is not said then.
+            let is_of_item = self.is_item_in_parts(line);
+            let numbered = numbered && !is_of_item;
+            let is_over = amount::has_negative(&line.shown)
+                || line.has_any(&self.base.settled)
+                || (is_of_item && amount.is_none());
             parts.extend(
                 first.filter(|part| Some(*part) != amount && !is_over && !is_item()).map(|part| (part, numbered)),
             );
@@ -220,6 +226,36 @@ impl Totals<'_> {
         let Some((part, numbered)) = parts.first().copied() else { return whole };
         let is_one = parts.iter().all(|(other, _)| *other == part);
         Some(if is_one && numbered { Ok(part) } else { Err(Refusal::AmbiguousAmount) })
+    }
+
+    /// Whether the amounts of a line come to an amount.
+    fn is_sum_of(&self, total: Money, at: usize) -> bool {
+        let all = self.amounts_of(at);
+        let units = all.iter().fold(0_i64, |sum, (_, amount)| sum.saturating_add(amount.minor_units()));
+        all.len() > 1 && units == total.minor_units()
+    }
+
+    /// Whether an entry names something else that is paid in parts, such as a device: `Modem (instalment 2 of 3)`.
+    fn is_item_in_parts(&self, line: &Line) -> bool {
+        let base = self.base;
+        let of_payment = [&base.due, &base.demand, &base.owed, &base.next, &base.bill, &base.total_if_largest];
+        if is_sentence(line) || of_payment.iter().any(|labels| line.has_any(labels)) {
+            return false;
+        }
+        let names =
+            line.places_of([&self.base.instalment, &self.base.instalment_numbered].into_iter().flat_map(Labels::iter));
+        let Some(name) = names.min_by_key(|found| found.start) else { return false };
+        let is_other = |word: &str| {
+            let is_link = self.base.links.iter().any(|link| link.folded == folded(word));
+            word.chars().count() > 2
+                && word.chars().all(char::is_alphabetic)
+                && !is_link
+                && !amount::is_code(word)
+                && !is_month(&word.to_lowercase())
+        };
+        let others = |text: &str| text.split(|c: char| !c.is_alphanumeric()).filter(|word| is_other(word)).count();
+        let named = line.shown.get(name.end..).unwrap_or_default();
+        others(line.before(name)) > 0 || others(named) > 1
     }
 
     /// Whether a place is that of an entry, or in a sentence that says what is owed.
@@ -234,7 +270,9 @@ impl Totals<'_> {
             let (at, amount, line, marks) = (*at, *amount, self.lines.get(*at)?, self.marks.get(*at)?);
             let until = line.shown.get(..marks.first_end().unwrap_or(line.shown.len())).unwrap_or_default();
             let is_larger = |(_, other): &(usize, Money)| other.minor_units() > amount.minor_units();
-            if amount::amounts(until, self.currencies).contains(&amount) {
+            // `10.00 EUR a day` tells how the sum is made.
+            let is_counted = self.is_counted_by(line, &line.shown) && self.amounts_of(at).len() == 1;
+            if !is_counted && amount::amounts(until, self.currencies).contains(&amount) {
                 // `20.00 EUR plus VAT, that is 24.00 EUR`
                 if self.amounts_of(at).iter().any(is_larger) {
                     return None;
@@ -249,7 +287,7 @@ impl Totals<'_> {
         let is_tax = |at: usize| self.marks.get(at).is_some_and(|marks| !marks.has_part() && !marks.has_aside());
         let alone = || self.amounts.first().copied().filter(|(at, _)| self.is_only(*at) && is_tax(*at));
         let (at, amount) = only.or_else(alone)?;
-        if self.is_counted_by(self.lines.get(at)?, &self.lines.get(at)?.shown) {
+        if self.is_counted_by(self.lines.get(at)?, &self.lines.get(at)?.shown) || self.is_in_passing(at) {
             return None;
         }
         let asks = |line: &Line| {
@@ -286,7 +324,10 @@ impl Totals<'_> {
         let is_heading = |line: &Line| line.words() <= HEADING_WORDS && line.has_any(&self.base.bill);
         let all = || std::iter::once(self.subject).chain(self.lines);
         let is_headed = || self.subject.has_any(&self.base.bill) || self.lines.iter().any(is_heading);
-        let is_taxed = || self.taxes().next().is_some();
+        // In running text its name may be another word: `btw` is the tax of Dutch, and `by the way`.
+        let is_taxing = |line: &Line| (line.is_row() || !self::is_sentence(line)) && line.has_any(&self.base.tax);
+        let is_taxed =
+            || (0..self.lines.len()).any(|at| self.has_amount(at) && self.lines.get(at).is_some_and(is_taxing));
         let is_evident = || *self.is_evident.get_or_init(|| all().any(is_of_bill) || is_taxed());
         !is_evident() && (is_sentence || !*self.is_headed.get_or_init(is_headed))
     }
@@ -374,6 +415,7 @@ mod tests {
         for text in [
             "Total 36.00 EUR in three instalments\nDue date 3 December 2026",
             // What a device costs each month is an item of the bill.
+            "Modem (instalment 2 of 3) 5.00 EUR, internet 31.00 EUR\nTotal 36.00 EUR",
             "Modem, instalment 2 of 3: 5.00 EUR\nInternet 31.00 EUR\nTotal 36.00 EUR",
         ] {
             assert!(!matches!(read(text), Some(Ok(read)) if read.starts_with("5") || read.starts_with("12")), "{text}");
@@ -388,6 +430,7 @@ mod tests {
         for text in [
             "Our readers pay too much for power. The grand total of last year was 12.00 EUR for each of them.",
             "Nothing but this: 12.00 EUR",
+            "You keep saying that you owe me for the concert, and you do not.\nMy landlord is at it again by the way, and the gas bill was 12.00 EUR last time.",
             // Which of two is due?
             "Total 36.00 EUR\nWe will debit 12.00 EUR on 3 December 2026.",
             "Total 36.00 EUR\nPayable in three instalments, each instalment 12.00 EUR",

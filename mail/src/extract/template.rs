@@ -202,6 +202,75 @@ pub struct Template {
     pub(crate) period: Labels,
 }
 
+/// A kind of labels of a template, or of pairs of them.
+struct Kind<L: 'static> {
+    name: &'static str,
+    of: fn(&Template) -> &L,
+    of_mut: fn(&mut Template) -> &mut L,
+    /// Whether a biller's template may have it: the others belong to languages.
+    is_of_biller: bool,
+}
+
+macro_rules! kinds {
+    ($(($name:ident, $is_of_biller:literal)),* $(,)?) => {
+        &[$(Kind {
+            name: stringify!($name),
+            of: |words| &words.$name,
+            of_mut: |words| &mut words.$name,
+            is_of_biller: $is_of_biller,
+        }),*]
+    };
+}
+
+/// Every kind of labels.
+const KINDS: &[Kind<Labels>] = kinds![
+    (bill, true),
+    (bill_title, false),
+    (choice, false),
+    (not_bill, true),
+    (owed, true),
+    (total, true),
+    (total_if_largest, true),
+    (part, true),
+    (carried, true),
+    (less, false),
+    (ahead, false),
+    (negation, false),
+    (condition, false),
+    (without, false),
+    (comparison, false),
+    (aside, false),
+    (next, false),
+    (settled, false),
+    (not_bill_title, false),
+    (deposit, false),
+    (informs, false),
+    (several, false),
+    (each, false),
+    (plus, false),
+    (apart, false),
+    (from_then_on, false),
+    (demand, false),
+    (instalment, false),
+    (instalment_numbered, false),
+    (within, true),
+    (links, true),
+    (denominated, true),
+    (tax, true),
+    (due, true),
+    (account, true),
+    (period, true),
+];
+
+/// Every kind of pairs.
+const PAIRS: &[Kind<Vec<[Labels; 2]>>] = kinds![
+    (not_bill_together, false),
+    (withdrawn_together, false),
+    (settled_together, false),
+    (apart_together, false),
+    (demand_together, false),
+];
+
 /// The name of a month, and it without accents.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(from = "String")]
@@ -296,51 +365,15 @@ impl Templates {
 
 impl Template {
     fn of_all_languages() -> Self {
-        let all = |of: fn(&Self) -> &Labels| Labels::by_rank(&LANGUAGES.iter().map(of).collect::<Vec<_>>());
-        Self {
-            bill: all(|words| &words.bill),
-            bill_title: all(|words| &words.bill_title),
-            choice: all(|words| &words.choice),
-            not_bill: all(|words| &words.not_bill),
-            not_bill_together: LANGUAGES.iter().flat_map(|words| words.not_bill_together.iter().cloned()).collect(),
-            settled_together: LANGUAGES.iter().flat_map(|words| words.settled_together.iter().cloned()).collect(),
-            withdrawn_together: LANGUAGES.iter().flat_map(|words| words.withdrawn_together.iter().cloned()).collect(),
-            ahead: all(|words| &words.ahead),
-            negation: all(|words| &words.negation),
-            condition: all(|words| &words.condition),
-            without: all(|words| &words.without),
-            comparison: all(|words| &words.comparison),
-            owed: all(|words| &words.owed),
-            total: all(|words| &words.total),
-            total_if_largest: all(|words| &words.total_if_largest),
-            part: all(|words| &words.part),
-            carried: all(|words| &words.carried),
-            aside: all(|words| &words.aside),
-            apart: all(|words| &words.apart),
-            each: all(|words| &words.each),
-            informs: all(|words| &words.informs),
-            deposit: all(|words| &words.deposit),
-            not_bill_title: all(|words| &words.not_bill_title),
-            several: all(|words| &words.several),
-            plus: all(|words| &words.plus),
-            next: all(|words| &words.next),
-            settled: all(|words| &words.settled),
-            apart_together: LANGUAGES.iter().flat_map(|words| words.apart_together.iter().cloned()).collect(),
-            from_then_on: all(|words| &words.from_then_on),
-            less: all(|words| &words.less),
-            demand: all(|words| &words.demand),
-            demand_together: LANGUAGES.iter().flat_map(|words| words.demand_together.iter().cloned()).collect(),
-            instalment: all(|words| &words.instalment),
-            instalment_numbered: all(|words| &words.instalment_numbered),
-            within: all(|words| &words.within),
-            links: all(|words| &words.links),
-            denominated: all(|words| &words.denominated),
-            tax: all(|words| &words.tax),
-            due: all(|words| &words.due),
-            account: all(|words| &words.account),
-            period: all(|words| &words.period),
-            ..Self::default()
+        let mut all = Self::default();
+        for kind in KINDS {
+            let languages: Vec<&Labels> = LANGUAGES.iter().map(kind.of).collect();
+            *(kind.of_mut)(&mut all) = Labels::by_rank(&languages);
         }
+        for pairs in PAIRS {
+            *(pairs.of_mut)(&mut all) = LANGUAGES.iter().flat_map(|words| (pairs.of)(words).iter().cloned()).collect();
+        }
+        all
     }
 
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
@@ -390,19 +423,9 @@ impl Template {
         if !self.months.is_empty() {
             errors.push(self.wrong("months belong to a language; remove them"));
         }
-        let pairs = [
-            ("not_bill_together", &self.not_bill_together),
-            ("settled_together", &self.settled_together),
-            ("withdrawn_together", &self.withdrawn_together),
-            ("demand_together", &self.demand_together),
-            ("apart_together", &self.apart_together),
-        ];
-        for (kind, pairs) in pairs {
-            if !pairs.is_empty() {
-                errors.push(self.wrong(&format!("`{kind}` belongs to a language; remove it")));
-            }
-        }
-        for (kind, _) in self.kinds_of_languages().iter().filter(|(_, labels)| !labels.is_empty()) {
+        let of_languages = KINDS.iter().filter(|kind| !kind.is_of_biller && !(kind.of)(self).is_empty());
+        let pairs = PAIRS.iter().filter(|pairs| !(pairs.of)(self).is_empty());
+        for kind in of_languages.map(|kind| kind.name).chain(pairs.map(|pairs| pairs.name)) {
             errors.push(self.wrong(&format!("`{kind}` belongs to a language; remove it")));
         }
         errors.extend(self.lint_labels());
@@ -411,7 +434,7 @@ impl Template {
 
     fn lint_labels(&self) -> Vec<TemplateError> {
         let mut errors = Vec::new();
-        for (kind, labels) in self.kinds() {
+        for (kind, labels) in KINDS.iter().map(|kind| (kind.name, (kind.of)(self))) {
             if labels.written.len() > MAX_LABELS {
                 errors.push(self.wrong(&format!("`{kind}` has more than {MAX_LABELS} labels")));
             }
@@ -444,69 +467,6 @@ impl Template {
         errors
     }
 
-    fn kinds(&self) -> [(&'static str, &Labels); 30] {
-        [
-            ("bill", &self.bill),
-            ("bill_title", &self.bill_title),
-            ("choice", &self.choice),
-            ("not_bill", &self.not_bill),
-            ("owed", &self.owed),
-            ("total", &self.total),
-            ("total_if_largest", &self.total_if_largest),
-            ("part", &self.part),
-            ("carried", &self.carried),
-            ("aside", &self.aside),
-            ("apart", &self.apart),
-            ("each", &self.each),
-            ("informs", &self.informs),
-            ("deposit", &self.deposit),
-            ("not_bill_title", &self.not_bill_title),
-            ("several", &self.several),
-            ("plus", &self.plus),
-            ("next", &self.next),
-            ("settled", &self.settled),
-            ("from_then_on", &self.from_then_on),
-            ("less", &self.less),
-            ("demand", &self.demand),
-            ("instalment", &self.instalment),
-            ("within", &self.within),
-            ("links", &self.links),
-            ("denominated", &self.denominated),
-            ("tax", &self.tax),
-            ("due", &self.due),
-            ("account", &self.account),
-            ("period", &self.period),
-        ]
-    }
-
-    /// Those that a biller's template does not have.
-    fn kinds_of_languages(&self) -> [(&'static str, &Labels); 22] {
-        [
-            ("bill_title", &self.bill_title),
-            ("choice", &self.choice),
-            ("aside", &self.aside),
-            ("apart", &self.apart),
-            ("each", &self.each),
-            ("informs", &self.informs),
-            ("deposit", &self.deposit),
-            ("not_bill_title", &self.not_bill_title),
-            ("several", &self.several),
-            ("plus", &self.plus),
-            ("next", &self.next),
-            ("settled", &self.settled),
-            ("from_then_on", &self.from_then_on),
-            ("less", &self.less),
-            ("demand", &self.demand),
-            ("instalment", &self.instalment),
-            ("instalment_numbered", &self.instalment_numbered),
-            ("ahead", &self.ahead),
-            ("negation", &self.negation),
-            ("condition", &self.condition),
-            ("without", &self.without),
-            ("comparison", &self.comparison),
-        ]
-    }
-
     fn covers(&self, domain: &str) -> bool {
         self.domains
             .iter()
@@ -528,9 +488,9 @@ mod tests {
         for language in LANGUAGES.iter() {
             assert_eq!(language.lint_labels(), [], "{}", language.id);
             assert_eq!(language.months.len(), 12);
-            assert!(language.kinds().iter().all(|(_, labels)| !labels.is_empty()), "{}", language.id);
+            assert!(KINDS.iter().all(|kind| !(kind.of)(language).is_empty()), "{}", language.id);
         }
-        for (kind, labels) in Templates::any_language().kinds() {
+        for (kind, labels) in KINDS.iter().map(|kind| (kind.name, (kind.of)(Templates::any_language()))) {
             assert!(!labels.is_empty(), "{kind} is not among the labels of all languages");
         }
     }

@@ -2,7 +2,7 @@
 
 use crate::extract::amount::{self, Currencies, Stated};
 use crate::extract::assertion::{is_asserted, is_denied, says_of_past, says_together};
-use crate::extract::dates::{self, Order, dates, names_day};
+use crate::extract::dates::{self, Order, dates, first_date, names_day};
 use crate::extract::label::{Label, Labels};
 use crate::extract::line::{Found, GAP, Line, folded, goes_on, line, lines, sentence};
 use crate::extract::marks::Marks;
@@ -11,7 +11,7 @@ use crate::extract::total::{Totals, value};
 use crate::extract::{Bill, Extracted, Refusal, Template, Templates, period};
 use crate::iban::Iban;
 use portcullis_protocol::{Currency, Date, Money};
-use std::cell::{Cell, LazyCell};
+use std::cell::LazyCell;
 
 /// Words before the day on which something was written or began.
 const BEFORE_PAST_DATES: [&str; 11] = ["of", "dated", "from", "since", "vom", "seit", "du", "del", "van", "dal", "ab"];
@@ -22,6 +22,23 @@ const PAYMENT_STEMS: [&str; 17] = [
     "due", "pay", "debit", "collect", "fallig", "zahl", "abbuch", "einzug", "regl", "prelev", "echeance", "pag",
     "venc", "betal", "verval", "incass", "scad",
 ];
+/// What headings of reminders say, in any language.
+const LATE: [&str; 14] = [
+    "pastdue",
+    "overdue",
+    "arrears",
+    "uberfallig",
+    "verzug",
+    "ruckstand",
+    "enretard",
+    "impaye",
+    "scadut",
+    "insolut",
+    "achterstallig",
+    "ematraso",
+    "enmora",
+    "vencid",
+];
 /// Words behind the number of days within which to pay.
 const DAYS: [&str; 10] = ["day", "days", "tag", "tage", "tagen", "jours", "días", "dias", "giorni", "dagen"];
 /// Rows between a previous balance and what was paid of it.
@@ -30,6 +47,8 @@ const ROWS_OF_ACCOUNT: usize = 6;
 const WRAPPED: usize = 40;
 /// Words of a line that is a caption and an amount.
 const CAPTION_WORDS: usize = 7;
+/// Words before one for the day of a payment that say what else is due on it.
+const SUBJECT_WORDS: usize = 3;
 /// Words of a line that can be a heading.
 const HEADING_WORDS: usize = 6;
 /// Amounts that a mail asks for: what asks for more is a list.
@@ -200,10 +219,23 @@ impl<'t> Words<'t> {
             (line.words() <= HEADING_WORDS && at < HEADING_LINES) || amount::has_currency(&line.shown)
         };
         // What is owed until a day is owed, whatever else is told beside it.
-        let is_told_beside =
-            |line: &Line, label: &Label| owed.is_some() && line.find(label).is_some_and(|found| found.start > 0);
+        let is_asked = LazyCell::new(|| (0..lines.len()).any(|at| self.asks_on_day(lines, at)));
+        let is_told_beside = |line: &Line, label: &Label| {
+            line.find(label).is_some_and(|found| found.start > 0)
+                && (owed.is_some() || (line.words() > HEADING_WORDS && *is_asked))
+        };
+        // `Last payment received`: of another bill.
+        let is_of_before = |label: &Label, line: &Line| {
+            let of_before = |found: Found| {
+                let longer = |carried: Found| carried.start <= found.start && found.end <= carried.end;
+                line.places_of(self.base.carried.iter())
+                    .any(|carried| carried.length() > found.length() && longer(carried))
+            };
+            line.places(label).all(of_before)
+        };
         let says = |label: &Label, at, line: &Line| {
             is_stated(label, line)
+                && !is_of_before(label, line)
                 && (label.words > 1 || (decides(at, line) && !is_told_beside(line, label)))
                 && !is_entry(lines, at)
         };
@@ -348,7 +380,9 @@ impl<'t> Words<'t> {
     /// reader no choice, whatever it is called.
     fn asks_for_payment(&self, subject: &Line, lines: &[Line], is_owed: impl Fn() -> bool) -> bool {
         let all = Templates::any_language();
-        let is_choice = |line: &Line| line.has_any(&all.choice);
+        // `invoice.example` is no example.
+        let is_word = |line: &Line, found: Found| !line.before(found).ends_with(['.', '/', '@']);
+        let is_choice = |line: &Line| line.places_of(all.choice.iter()).any(|found| is_word(line, found));
         let is_on_day = || (0..lines.len()).any(|at| self.asks_on_day(lines, at));
         lines.iter().any(|line| amount::has_currency(&line.shown))
             && self.has_evidence(lines)
@@ -405,15 +439,23 @@ impl<'t> Words<'t> {
     fn is_about_payment(&self, text: &Text<'_>, at: usize, found: Found) -> bool {
         let (Some(line), Some(marks)) = (text.lines.get(at), text.marks.get(at)) else { return false };
         let piece = marks.piece(found).map_or(0..line.shown.len(), |piece| piece.start..piece.end);
+        let before = line.shown.get(piece.start..found.start).unwrap_or_default();
         let sentence = line.shown.get(piece).unwrap_or_default();
         let said = folded(line.shown.get(found.start..found.end).unwrap_or_default());
         let has_stem = |text: &str| PAYMENT_STEMS.iter().any(|stem| text.contains(stem));
+        let around = sentence_around(text.lines, at, sentence);
+        let of_payment =
+            [&self.base.demand, &self.base.owed, &self.base.bill, &self.base.total_if_largest, &self.base.instalment];
+        // `Your next inspection is due on 12 December`: other things have a day as well.
+        if !line.is_row() && before.split_whitespace().count() >= SUBJECT_WORDS {
+            let label = around.find(&Label::from(said.as_str()));
+            let others = label.map_or_else(|| around.clone(), |label| without(&around, label));
+            return has_stem(&folded(&others.shown)) || of_payment.iter().any(|labels| others.has_any(labels));
+        }
         if line.is_row() || sentence.split_whitespace().count() <= CAPTION_WORDS || has_stem(&said) {
             return true;
         }
-        let around = sentence_around(text.lines, at, sentence);
-        let says = |labels: &Labels| around.has_any(labels);
-        has_stem(&folded(&around.shown)) || says(&self.base.demand) || says(&self.base.owed) || says(&self.base.bill)
+        has_stem(&folded(&around.shown)) || of_payment.iter().any(|labels| around.has_any(labels))
     }
 
     /// The one day that stands in lines that ask for the payment: `please transfer it before 12 December 2026`.
@@ -435,32 +477,33 @@ impl<'t> Words<'t> {
     }
 
     fn bill(&self, text: &Text<'_>, amount: Money) -> Result<Bill, Refusal> {
-        let mut said: Vec<Date> = Vec::new();
-        let is_paid = Cell::new(false);
-        let is_of_it = |at: usize, found: Found| {
-            let is_of_it = !speaks_of_another(text, at, Some(found), amount);
-            let is_day = dates(beside(text.lines, at, found), text.order).is_ok_and(|dates| !dates.is_empty());
-            is_paid.set(is_paid.get() || (is_of_it && is_day && self.is_about_payment(text, at, found)));
-            is_of_it
-        };
-        for value in values_if(text.lines, &text.marks, self.labels(|words| &words.due), is_of_it) {
-            said.extend(dates(value, text.order)?.first());
+        let (mut said, mut is_paid): (Vec<Date>, bool) = (Vec::new(), false);
+        let labels = self.labels(|words| &words.due);
+        let stated = values(text.lines, &text.marks, labels);
+        for value in stated.iter().filter(|value| !speaks_of_another(text, value.at, Some(value.label), amount)) {
+            if let Some(day) = first_date(value.text, text.order)? {
+                said.push(day);
+                is_paid |= self.is_about_payment(text, value.at, value.label);
+            }
         }
         said.dedup();
         // Two days may be that of a bill and that of its reminder, or those of two instalments.
         let due = match said.as_slice() {
             [] => self.asked_for_on(text, amount),
-            [day] if is_paid.get() => Some(*day),
+            [day] if is_paid => Some(*day),
             _ => None,
         };
+        // A reminder tells when it was due before.
+        let due = due.filter(|due| !is_overdue(text) || latest_day(text).is_none_or(|latest| latest <= *due));
         let mut covered = None;
         for value in values(text.lines, &text.marks, self.labels(|words| &words.period)) {
-            if let [start, end, ..] = dates(value, text.order)?.as_slice() {
+            if let [start, end, ..] = dates(value.text, text.order)?.as_slice() {
                 covered = period(Some(*start), Some(*end))?;
                 break;
             }
         }
-        let account = values(text.lines, &text.marks, self.labels(|words| &words.account)).into_iter().find_map(number);
+        let accounts = values(text.lines, &text.marks, self.labels(|words| &words.account));
+        let account = accounts.into_iter().find_map(|value| number(value.text));
         Ok(Bill {
             amount,
             due,
@@ -486,6 +529,18 @@ fn is_stated(label: &Label, line: &Line) -> bool {
 fn titles<'l>(subject: &'l Line, lines: &'l [Line]) -> impl Iterator<Item = &'l Line> {
     let headings = lines.iter().take(TITLE_LINES).filter(|line| line.words() <= HEADING_WORDS);
     std::iter::once(subject).chain(headings)
+}
+
+/// Whether the subject or a heading says that the payment is late.
+fn is_overdue(text: &Text<'_>) -> bool {
+    titles(text.subject, text.lines)
+        .map(|line| folded(&line.shown))
+        .any(|said| LATE.iter().any(|late| said.contains(late)))
+}
+
+/// The last day that the text names.
+fn latest_day(text: &Text<'_>) -> Option<Date> {
+    text.lines.iter().flat_map(|line| dates(&line.shown, text.order).unwrap_or_default()).max()
 }
 
 /// Whether a line may say when something was written: `the invoice of 1 November`, `vom 01.11.2026`.
@@ -523,6 +578,11 @@ fn sentence_around(lines: &[Line], at: usize, text: &str) -> Line {
     let before = at.checked_sub(1).filter(|before| goes_on(lines, *before));
     let before = before.and_then(|before| lines.get(before)).map_or("", |line| line.shown.as_str());
     line(&format!("{before} {text}"))
+}
+
+/// A line without a label.
+fn without(around: &Line, label: Found) -> Line {
+    line(&format!("{} | {}", around.before(label), around.after(label)))
 }
 
 /// Whether a line says within how many days: a date beside it is that of the document.
@@ -569,29 +629,25 @@ fn denominated(lines: &[Line]) -> Option<Stated> {
     named.all(|other| other == first).then_some(Stated::One(first))
 }
 
-/// What stands behind any of the labels, in the order of the lines.
-fn values<'l>(lines: &'l [Line], marks: &[Marks], labels: &Labels) -> Vec<&'l str> {
-    values_if(lines, marks, labels, |_, _| true)
+/// What stands behind a label.
+struct Behind<'l> {
+    /// The line of the label.
+    at: usize,
+    label: Found,
+    text: &'l str,
 }
 
-/// The same of those places that are meant.
-fn values_if<'l>(
-    lines: &'l [Line],
-    marks: &[Marks],
-    labels: &Labels,
-    is_meant: impl Fn(usize, Found) -> bool,
-) -> Vec<&'l str> {
-    let is_meant = &is_meant;
+/// What stands behind any of the labels, in the order of the lines.
+fn values<'l>(lines: &'l [Line], marks: &[Marks], labels: &Labels) -> Vec<Behind<'l>> {
     let of_line = |at: usize| {
         let places = labels.iter().filter_map(move |label| lines.get(at)?.find(label));
         let places = places.filter(move |found| !marks.get(at).is_some_and(|marks| marks.is_aside(*found)));
-        let places = places.filter(move |found| is_meant(at, *found));
-        places.filter_map(move |found| {
-            let value = value(lines, at, found)?;
+        places.filter_map(move |label| {
+            let value = value(lines, at, label)?;
             // Of several rows below a heading none is worth more than the others.
             let next = value.column.and_then(|column| lines.get(at + 2)?.cell_in(column));
             let is_one = next.is_none_or(|next| !next.contains(|c: char| c.is_ascii_digit()));
-            is_one.then_some(value.text)
+            is_one.then_some(Behind { at, label, text: value.text })
         })
     };
     (0..lines.len()).flat_map(of_line).collect()
@@ -615,7 +671,7 @@ fn number(value: &str) -> Option<String> {
 
 fn iban(lines: &[Line]) -> Option<Iban> {
     let labels = Labels::from(vec!["iban".to_owned()]);
-    values(lines, &[], &labels).into_iter().find_map(iban_at)
+    values(lines, &[], &labels).into_iter().find_map(|value| iban_at(value.text))
 }
 
 /// The IBAN that a text begins with.
@@ -814,6 +870,7 @@ mod tests {
             "Your second payment of 7.00 EUR is due by 3 May 2027 and is no part of this",
             "Please transfer it within 14 days of the date of this letter (3 December 2026)",
             "Pour changer de formule, dites-le dans votre espace avant le 3 décembre 2026",
+            "Your dog's next booster is due on 3 December 2026",
         ] {
             assert_eq!(due(&format!("{pay}\n{other}")), None, "{other}");
         }
@@ -834,11 +891,24 @@ mod tests {
     }
 
     #[test]
+    fn words_of_other_languages_and_addresses_leave_no_choice() {
+        let read =
+            |text: &str| crate::extract::words("Hello", text).and_then(Result::ok).map(|bill| bill.amount.to_string());
+        for aside in ["Questions? pay.example/help", "If it doesn't arrive, don't worry."] {
+            let text = format!("Please transfer 12.00 EUR by 3 December 2026.\nCustomer number 4711\n{aside}");
+            assert_eq!(read(&text).as_deref(), Some("12.00 EUR"), "{aside}");
+        }
+        let sample = "We will debit 12.00 EUR on 3 December 2026.\nCustomer number 4711\nThis is an example.";
+        assert_eq!(read(sample), None);
+    }
+
+    #[test]
     fn numbers_and_accounts_stand_behind_their_labels() {
         assert_eq!(number("# 12 34 5678 Mr"), Some("12345678".into()));
         assert_eq!(number("none"), None);
         let lines = lines("IBAN: DE89 3704 0044 0532 0130 00 BIC COBADEFF\nTotal:\n12,00 €");
         assert_eq!(iban(&lines).expect("found").to_string(), "DE89370400440532013000");
-        assert_eq!(values(&lines, &[], &Labels::from(vec!["total".to_owned()])), ["12,00 €"]);
+        let behind = values(&lines, &[], &Labels::from(vec!["total".to_owned()]));
+        assert_eq!(behind.iter().map(|value| value.text).collect::<Vec<_>>(), ["12,00 €"]);
     }
 }

@@ -12,6 +12,7 @@
 //! ```
 
 use crate::extract::amount::{self, Currencies, Signed};
+use crate::extract::assertion::is_asserted;
 use crate::extract::dates::Order;
 use crate::extract::label::{Label, Labels};
 use crate::extract::line::{Column, Found, GAP, Line, folded, line};
@@ -38,6 +39,8 @@ const MAX_PLUS: usize = 24;
 const BRACKETS: [char; 4] = ['(', ')', '[', ']'];
 /// Words of a line that is an entry of a bill.
 const ENTRY_WORDS: usize = 8;
+/// Lines that a sentence that adds up is looked for in.
+const MAX_ADDED_LINES: usize = 4;
 /// Rows between a heading and the total of its table.
 const MAX_ROWS: usize = 60;
 
@@ -174,6 +177,7 @@ impl<'t> Totals<'t> {
                 {
                     Some(Err(Refusal::AmbiguousAmount))
                 }
+                None if read.is_ok_and(|(owed, at)| self.is_sum_above(owed, at)) => Some(amount(read)),
                 _ => self.instalment(Some(amount(self.grown(read)))),
             };
         }
@@ -207,7 +211,7 @@ impl<'t> Totals<'t> {
             .filter(|read| !matches!(read, Ok((_, line)) if self.is_in_passing(*line)));
         // What labels leave open, the amounts may tell.
         let is_open = matches!(whole, None | Some(Err(Refusal::AmbiguousAmount)));
-        let told = || self.with_tax().or_else(|| self.with_parts());
+        let told = || self.with_tax().or_else(|| self.with_parts()).or_else(|| self.added_up());
         let told = is_open.then(told).flatten().or(whole);
         let whole = told.or_else(|| self.in_sentence()).or_else(|| self.in_subject()).map(|read| self.grown(read));
         let whole = whole.map(|read| read.and_then(|(amount, line)| Ok((self.unless_carried(amount, line)?, line))));
@@ -238,6 +242,16 @@ impl<'t> Totals<'t> {
             let is_grown = |read: &Settled| matches!(self.grown(*read), Ok((sum, _)) if sum == first);
             let mut others = all.iter().filter(differs).peekable();
             let is_sum = || is(self.remainder().map(Ok)) || is(self.with_parts()) || is(self.with_tax());
+            let comes_of_rows = |read: &&Settled| matches!(read, Ok((sum, at)) if self.is_sum_above(*sum, *at));
+            if let Some(sum) = all.iter().find(comes_of_rows).filter(|sum| {
+                let is_in_it = |other: &Settled| {
+                    matches!((sum, other), (Ok((sum, at)), Ok((part, line)))
+                    if part == sum || (part.minor_units() < sum.minor_units() && line < at))
+                };
+                all.iter().all(is_in_it)
+            }) {
+                return Some(*sum);
+            }
             if others.peek().is_some() && !others.all(is_grown) && !is_sum() {
                 return Some(Err(Refusal::AmbiguousAmount));
             }
@@ -481,8 +495,13 @@ impl<'t> Totals<'t> {
     /// What stands in the only row below a heading, or in the last one, if the amounts above it come to that.
     fn foot_of(&self, heading: usize, column: Column) -> Option<&str> {
         let has_digit = |cell: &&str| cell.contains(|c: char| c.is_ascii_digit());
-        let rows = self.lines.get(heading + 1..)?.iter().map_while(|line| line.cell_in(column).filter(has_digit));
-        let rows: Vec<&str> = rows.collect();
+        let below = self.lines.get(heading + 1..)?;
+        let first = below.first().and_then(|line| line.cell_in(column)).filter(has_digit);
+        // What the table goes on with may be of another kind.
+        let is_alike =
+            |cell: &&str| amount::is_amount_like(cell) || (has_digit(cell) && amount::is_only_currency(cell));
+        let others = below.iter().skip(1).map_while(|line| line.cell_in(column).filter(is_alike));
+        let rows: Vec<&str> = first.into_iter().chain(others.filter(|_| first.is_some())).collect();
         let (foot, above) = rows.split_last()?;
         let units = |text: &str| Some(amount::amount(text, self.currencies)?.ok()?.minor_units());
         let sum = above.iter().try_fold(0_i64, |sum, row| sum.checked_add(units(row)?));
@@ -519,6 +538,11 @@ impl<'t> Totals<'t> {
         };
         amounts.sort_unstable_by_key(Money::minor_units);
         amounts.dedup();
+        // Nothing is owed in another currency.
+        if amounts.last().is_some_and(|last| last.minor_units() > 0) {
+            let currency = amounts.last().map(Money::currency);
+            amounts.retain(|amount| amount.minor_units() > 0 || Some(amount.currency()) == currency);
+        }
         let (total, others) = amounts.split_last()?;
         if others.is_empty() {
             return Some(Ok((*total, last)));
@@ -671,6 +695,49 @@ impl<'t> Totals<'t> {
         above.len() + below.len() > 2 && above.iter().any(|above| is_sum(*above))
     }
 
+    /// What a sentence adds up, if nothing larger stands in the text.
+    fn added_up(&self) -> Option<Settled> {
+        let mut found: Option<(Money, usize)> = None;
+        for at in (0..self.lines.len()).filter(|at| self.amounts_of(*at).len() > 1) {
+            // The sentence may go on in the next line.
+            let from = self.amounts.partition_point(|(line, _)| *line < at);
+            let until = self.amounts.partition_point(|(line, _)| *line < at + MAX_ADDED_LINES);
+            let own = self.amounts_of(at).len();
+            let Some((line, sum)) = first_sum(self.amounts.get(from..until).unwrap_or_default(), own) else { continue };
+            if found.is_some_and(|(other, _)| other != sum) || self.lines.get(at).is_some_and(Line::is_row) {
+                return None;
+            }
+            found = Some((sum, line));
+        }
+        found.filter(|(sum, _)| self.is_largest(*sum)).map(Ok)
+    }
+
+    /// Whether a line says of what was owed before that it was paid: `last bill paid, thank you: 9.00 EUR`.
+    fn says_settled_before(&self, line: &Line, marks: &Marks) -> bool {
+        let settled: Vec<Found> = line.places_of(self.base.settled.iter()).take(MAX_PLACES).collect();
+        let is_within = |before: &Found, paid: &Found| before.start <= paid.start && paid.end <= before.end;
+        let is_balance = |carried: &&Found| !settled.iter().any(|paid| is_within(carried, paid));
+        settled.iter().any(|paid| is_asserted(line, *paid)) && marks.carried.iter().any(|carried| is_balance(&carried))
+    }
+
+    /// Whether the amounts of the rows above a line come to its amount.
+    fn is_sum_above(&self, total: Money, at: usize) -> bool {
+        let (mut sum, mut count) = (0_i64, 0_usize);
+        for above in (at.saturating_sub(MAX_ROWS)..at).rev() {
+            match self.amounts_of(above) {
+                [] if self.lines.get(above).is_some_and(is_rule) => {}
+                [(_, part)] if part.currency() == total.currency() => {
+                    (sum, count) = (sum.saturating_add(part.minor_units()), count + 1);
+                }
+                _ => break,
+            }
+            if sum >= total.minor_units() {
+                break;
+            }
+        }
+        count > 1 && sum == total.minor_units()
+    }
+
     fn lasts(&self) -> &[Option<Signed>] {
         let last = |line: &Line| amount::signed(&line.shown, self.currencies).last().copied();
         self.lasts.get_or_init(|| self.lines.iter().map(last).collect())
@@ -681,7 +748,11 @@ impl<'t> Totals<'t> {
         let below = || self.lines.iter().zip(self.marks).skip(line + 1);
         let carried = below().flat_map(|(line, marks)| {
             let places = marks.carried.iter().filter(|place| !marks.is_aside(**place));
-            let behind = places.map(|place| line.after(*place));
+            let places = places.filter(move |_| !self.says_settled_before(line, marks));
+            let behind = places.map(move |place| {
+                let end = marks.piece(*place).map_or(line.shown.len(), |piece| piece.end);
+                line.shown.get(place.end..end).unwrap_or_default()
+            });
             behind.flat_map(|text| amount::signed(text, self.currencies)).take(1)
         });
         // What was owed before and paid is over.
@@ -695,12 +766,32 @@ impl<'t> Totals<'t> {
     }
 }
 
+/// The first amount, from this number of them on, that those before it come to: `23.00, and 5.00, together 28.00`.
+fn first_sum(amounts: &[(usize, Money)], from: usize) -> Option<(usize, Money)> {
+    let mut sum = 0_i64;
+    for (count, (line, amount)) in amounts.iter().enumerate() {
+        if count > 1 && count + 1 >= from && sum == amount.minor_units() {
+            return Some((*line, *amount));
+        }
+        sum = sum.saturating_add(amount.minor_units());
+        if amounts.first().is_none_or(|(_, first)| first.currency() != amount.currency()) {
+            break;
+        }
+    }
+    None
+}
+
 /// What comes of a multiplication, in the last cell of a row: `3 x 6.00 EUR | 18.00 EUR`.
 fn multiplied(row: &str, currencies: Currencies) -> Option<&str> {
     let (rest, last) = row.rsplit_once(GAP)?;
     let is_sign = |word: &str| matches!(word.to_lowercase().as_str(), "x" | "×" | "@" | "à" | "*");
     let multiplies = rest.split_whitespace().any(is_sign);
     (multiplies && !amount::amounts(last, currencies).is_empty()).then_some(last)
+}
+
+/// Whether a line has no letter and no digit: it is drawn.
+fn is_rule(line: &Line) -> bool {
+    !line.shown.contains(char::is_alphanumeric)
 }
 
 /// Whether a line names something that is kept back, which is no part of the sum.
@@ -819,6 +910,22 @@ mod tests {
             ],
             Some(Ok("12.00 EUR")),
         );
+    }
+
+    #[test]
+    fn what_rows_and_sentences_come_to_is_told_by_them() {
+        assert_all(
+            &[
+                "Outstanding for May 6.00 EUR\nOutstanding for June 6.00 EUR\nOverdue amount 12.00 EUR",
+                "Last bill paid on 1 May 2026, thank you 9.00 EUR\nInvoice total 12.00 EUR\nLast bill paid, thank you 9.00 EUR",
+                "Total due in pesos 12.00 EUR\nTotal due in dollars 0.00 USD",
+            ],
+            Some(Ok("12.00 EUR")),
+        );
+        let sentence = "The rent is 8.00 EUR, the heating 3.00 EUR and the water 1.00 EUR, so 12.00 EUR in all.";
+        assert_all(&[sentence], Some(Ok("12.00 EUR")));
+        let other = "The rent is 8.00 EUR, the heating 3.00 EUR and the water 2.00 EUR, so 12.00 EUR in all.";
+        assert!(!matches!(read(other), Some(Ok(_))), "{:?}", read(other));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use crate::corpus::{Group, count as count_generated};
 use crate::dovecot::Dovecot;
-use crate::held_out::{Tally, count as count_held_out};
+use crate::held_out::{MEASURED, Tally};
 use crate::invoices::{agreement, documents_read};
 use crate::rules::agreement as rule_agreement;
 use crate::signer::{names, python_with};
@@ -96,11 +96,10 @@ async fn the_figures_of_the_page() {
         let readable = if readable { "" } else { "; of these a person could not tell the total" };
         page += &format!("| {}{readable} | {} of {} | {} |\n", source.name(), count.right, count.all, count.wrong);
     }
-    for (language, tally) in count_held_out().await {
-        let Tally { bills, right, wrong, others, taken } = tally;
-        page += &format!("| held out, nobody looked at it: `{language}` | {right} of {bills} | {wrong} |\n");
-        page += &format!("| held out, no bills: `{language}` | none of {others} can be right | {taken} |\n");
-    }
+    // Only what was measured before: each look at what is read of them makes them less of a secret.
+    let Tally { bills, right, wrong, others, taken } = MEASURED;
+    page += &format!("| held out, nobody looked at it | {right} of {bills} | {wrong} |\n");
+    page += &format!("| held out, no bills | none of {others} can be right | {taken} |\n");
     page += "\n| published invoices | read as another reader reads them |\n| --- | --- |\n";
     for (syntax, (agreed, all)) in agreement().await {
         if syntax != "other" {

@@ -1,6 +1,6 @@
 """Writes a signed mail for each layout in `mail/tests/layouts/`: a file for each language, whose head explains it.
 
-Out: {"mails": [{"raw", "file", "layout", "owed", "currency", "due"}], "keys": {...}}; `owed` is null if nothing is.
+Out: {"mails": [{"raw", "file", "layout", "domain", "owed", "currency", "due"}], "keys": {...}}; `owed` is null if nothing is.
 """
 
 import base64
@@ -53,7 +53,7 @@ def main():
     mails = []
     for layout in [layout for path in sorted(FOLDER.glob("*.txt")) for layout in layouts(path)]:
         signed = sign(keys, mail(len(mails), layout).encode(), layout["domain"], "k1")
-        said = {name: layout[name] for name in ("file", "layout", "owed", "currency", "due")}
+        said = {name: layout[name] for name in ("file", "layout", "domain", "owed", "currency", "due")}
         mails.append({"raw": base64.b64encode(signed).decode(), **said})
     json.dump({"mails": mails, "keys": keys.records}, sys.stdout)
 

@@ -9,8 +9,23 @@ import json
 import sys
 
 import dkim
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import padding, rsa, utils
+
+MADE = {}
+
+
+def openssl_sign(digest, key):
+    """The signature that dkimpy computes in Python, made by OpenSSL in a fraction of the time."""
+    if key["modulus"] not in MADE:
+        public = rsa.RSAPublicNumbers(key["publicExponent"], key["modulus"])
+        parts = (key[name] for name in ("prime1", "prime2", "privateExponent", "exponent1", "exponent2", "coefficient"))
+        MADE[key["modulus"]] = rsa.RSAPrivateNumbers(*parts, public).private_key()
+    sha256 = utils.Prehashed(hashes.SHA256())
+    return MADE[key["modulus"]].sign(digest.digest(), padding.PKCS1v15(), sha256)
+
+
+dkim.RSASSA_PKCS1_v1_5_sign = openssl_sign
 
 
 class Keys:
