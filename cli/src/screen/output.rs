@@ -50,8 +50,8 @@ impl Screen {
         keep(self.write(report));
     }
 
-    /// As [`Screen::report`], of what is kept nowhere else afterwards: it is written when this returns, and if it went into
-    /// a file, on the disk.
+    /// As [`Screen::report`], of what is kept nowhere else afterwards: it is written when this returns, and if it went
+    /// into a file, on the disk.
     pub(crate) fn deliver(self, report: &impl Report) -> io::Result<()> {
         self.write(report)?;
         on_disk()

@@ -6,8 +6,8 @@
 //!
 //! 1. The resource is held back: nothing of it is shown, and nothing that is typed reaches it.
 //! 2. The terminal is put into a state that shows what is written, and the question stands in lines of its own, under a
-//!    heading in inverse video. A resource can paint one that looks like it; what is typed under that reaches the resource
-//!    alone. So the heading proves nothing, and nobody is asked for a secret under it.
+//!    heading in inverse video. A resource can paint one that looks like it; what is typed under that reaches the
+//!    resource alone. So the heading proves nothing, and nobody is asked for a secret under it.
 //! 3. What was typed before is dropped, and so is what arrives until nothing has been typed for a while: an answer is
 //!    one to a question that could be read. Only then the choices appear and an answer is read.
 

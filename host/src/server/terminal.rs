@@ -36,8 +36,8 @@ impl Terminal {
         Self { origin: origin.clone(), signing: key.clone(), release }
     }
 
-    /// Forgets this key set, which was revoked, unless another one has taken its place: the user may have signed in anew
-    /// since. The server's lock is held meanwhile.
+    /// Forgets this key set, which was revoked, unless another one has taken its place: the user may have signed in
+    /// anew since. The server's lock is held meanwhile.
     pub(crate) fn forget_revoked(&self, keys: &dyn KeyStore) -> Result<(), KeyStoreError> {
         match Self::load(keys, &self.origin)? {
             Some(kept) if kept.thumbprint() == self.thumbprint() => Self::forget(keys, &self.origin),

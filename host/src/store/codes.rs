@@ -145,8 +145,8 @@ impl Storefront {
     }
 
     /// Believes the key that the store names for a merchant, and pins it, because its user was told its words by the
-    /// merchant itself: a key that is new here, or another one than the pinned one. What the keys before it signed stays
-    /// good.
+    /// merchant itself: a key that is new here, or another one than the pinned one. What the keys before it signed
+    /// stays good.
     ///
     /// # Errors
     /// [`ClientError::KeyNotAsTold`] if the words are not those of the key that the store names, however that stands

@@ -1,4 +1,5 @@
-//! Files on their way to the terminal: bounded in length and time, resumed where they broke off, never taken for whole before they are.
+//! Files on their way to the terminal: bounded in length and time, resumed where they broke off, never taken for whole
+//! before they are.
 
 use crate::client_error::ClientError;
 use crate::ports::transport::{BillingServer, TransportError};

@@ -158,8 +158,8 @@ impl Library {
         Ok(installed)
     }
 
-    /// Fetches, verifies and installs: [`Library::prepare`], then [`Candidate::install`]. Whoever has a user shows him the
-    /// candidate's [`Candidate::publisher_key`] in between, unless its [`Standing`] is `Known`.
+    /// Fetches, verifies and installs: [`Library::prepare`], then [`Candidate::install`]. Whoever has a user shows him
+    /// the candidate's [`Candidate::publisher_key`] in between, unless its [`Standing`] is `Known`.
     ///
     /// # Errors
     /// [`ClientError`].
@@ -183,10 +183,10 @@ impl Library {
         self.prepare_under(source, None, allow_older, moved).await
     }
 
-    /// As [`Library::prepare`], when the user was told the words of the publisher's key by the publisher himself, through
-    /// another channel than the store: it has to be that key which the resource rests on. If another one is pinned that
-    /// does not vouch for it ([`ClientError::PublisherChanged`]), [`Candidate::install`] pins the one that the user was
-    /// told in its place, at every store; until then the pin stays as it is.
+    /// As [`Library::prepare`], when the user was told the words of the publisher's key by the publisher himself,
+    /// through another channel than the store: it has to be that key which the resource rests on. If another one is
+    /// pinned that does not vouch for it ([`ClientError::PublisherChanged`]), [`Candidate::install`] pins the one that
+    /// the user was told in its place, at every store; until then the pin stays as it is.
     ///
     /// # Errors
     /// [`ClientError::KeyNotAsTold`] if these are not the words of that key; else as [`Library::prepare`].
@@ -466,8 +466,8 @@ impl Library {
             .filter(|version| version.is_newer_than(&installed.version)))
     }
 
-    /// Installs the newest version of an installed resource; `None` if it is the newest: [`Library::prepare_update`], then
-    /// [`Candidate::install`].
+    /// Installs the newest version of an installed resource; `None` if it is the newest: [`Library::prepare_update`],
+    /// then [`Candidate::install`].
     ///
     /// # Errors
     /// [`ClientError`].

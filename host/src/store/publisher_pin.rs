@@ -232,8 +232,8 @@ fn changed(publisher: &PublisherName, pinned: &Pinned, found: &PublicKey) -> Cli
     ClientError::PublisherChanged { publisher: publisher.clone(), pinned, found }
 }
 
-/// Pins another key of a publisher at every store where `key` was pinned, and forgets the versions that were streamed of
-/// him there: whoever has the old key may have made up some that no later one is newer than.
+/// Pins another key of a publisher at every store where `key` was pinned, and forgets the versions that were streamed
+/// of him there: whoever has the old key may have made up some that no later one is newer than.
 fn give_up(state: &StateDir, publisher: &PublisherName, key: &PublicKey, new: &PublicKey) -> Result<(), StateError> {
     for store in state.list(PINS)? {
         let record = format!("{PINS}/{store}/{publisher}.json");

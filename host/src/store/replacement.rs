@@ -8,7 +8,8 @@ use crate::store::version_marks::VersionMarks;
 use portcullis_protocol::{Origin, SignedManifest};
 
 /// Judges a version that `server` sells by what was used before, and returns what is installed, in whose place it would
-/// come; `standing` is that of the publisher's key. To be asked again while the state is locked, if time has passed: another process may have used a newer one.
+/// come; `standing` is that of the publisher's key. To be asked again while the state is locked, if time has passed:
+/// another process may have used a newer one.
 ///
 /// # Errors
 /// [`ClientError::PublisherChanged`], [`ClientError::VersionReused`]; [`ClientError::Rollback`] unless `allow_older`.

@@ -12,8 +12,8 @@ use tokio::time::Instant;
 /// How often a broken connection is taken up again without a single byte of progress.
 const MAX_RETRIES: u32 = 4;
 
-/// How long [`STRETCH`] bytes of a file may take, over however many connections. A line of 5 KB a second is fast enough;
-/// a server that sends a byte now and then is not.
+/// How long [`STRETCH`] bytes of a file may take, over however many connections. A line of 5 KB a second is fast
+/// enough; a server that sends a byte now and then is not.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 /// Bytes after which patience begins anew.
 pub(crate) const STRETCH: u64 = 256 * 1024;

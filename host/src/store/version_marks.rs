@@ -1,5 +1,5 @@
-//! The newest version of each resource that was streamed, or the one that was installed last, so that no store goes back
-//! to an older one without a word, also when it is not installed any more.
+//! The newest version of each resource that was streamed, or the one that was installed last, so that no store goes
+//! back to an older one without a word, also when it is not installed any more.
 
 use crate::client_error::ClientError;
 use crate::state::folder::{StateDir, StateError, file_name};

@@ -1,8 +1,8 @@
 //! How long records stay that nothing needs any more, in seconds. `docs/operations.md` says the same.
 //!
 //! Accounts, publishers, resources, price lists, orders, the events of their disputes, receipts, entitlements, balances
-//! and the ledger stay for good. So does the answer that leads to an order: whoever repeats the request finds the order,
-//! and pays nothing twice.
+//! and the ledger stay for good. So does the answer that leads to an order: whoever repeats the request finds the
+//! order, and pays nothing twice.
 
 use portcullis_protocol::limits::REISSUE_LIFE;
 

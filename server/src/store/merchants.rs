@@ -195,8 +195,8 @@ impl RequestRecord {
     }
 }
 
-/// Payment requests of a merchant that somebody could pay at once, at most: several thousand customers at the till. They
-/// all end in one transaction when the merchant changes its key.
+/// Payment requests of a merchant that somebody could pay at once, at most: several thousand customers at the till.
+/// They all end in one transaction when the merchant changes its key.
 pub const MAX_OPEN_REQUESTS: u32 = 10_000;
 
 /// What became of a payment request.

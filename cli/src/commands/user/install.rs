@@ -22,8 +22,8 @@ pub(crate) struct Install {
     /// Install an older version over a newer one
     #[arg(long)]
     allow_older: bool,
-    /// Accept this key of the publisher, also in place of the one pinned, and no other: its words, as the publisher told
-    /// you
+    /// Accept this key of the publisher, also in place of the one pinned, and no other: its words, as the publisher
+    /// told you
     #[arg(long, value_name = "WORDS")]
     accept_key: Option<String>,
     #[command(flatten)]

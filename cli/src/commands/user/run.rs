@@ -499,7 +499,8 @@ fn tell_bounds(context: &Context, resource: &Resource) {
     }
 }
 
-/// How long the end of a run waits for the store to hear that the grant arrived. What is left is said at the next start.
+/// How long the end of a run waits for the store to hear that the grant arrived. What is left is said at the next
+/// start.
 const SETTLE: Duration = Duration::from_secs(1);
 
 const OTHER_FILE: &str = "choose another file: -o FILE";

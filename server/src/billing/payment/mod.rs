@@ -193,7 +193,8 @@ pub enum PaymentChange {
     Declined,
     /// It has paid the order back: all of it, or what the store had asked it to.
     Refunded,
-    /// The payer disputes the payment: the provider holds the money back until it is decided. Said once of each dispute.
+    /// The payer disputes the payment: the provider holds the money back until it is decided. Said once of each
+    /// dispute.
     Disputed,
     /// The dispute was decided for the store. Said once of each dispute.
     DisputeWon,

@@ -1,5 +1,6 @@
 //! What a provider says by itself of a payment that it had: paid back, disputed, charged back. Which event leads where
-//! says [`consequence`]; each is one transaction under the locks of everybody whom it touches, and moves its order once.
+//! says [`consequence`]; each is one transaction under the locks of everybody whom it touches, and moves its order
+//! once.
 //!
 //! ```text
 //! disputed      rights are barred, or what is left of a top-up leaves the balance; the money stands in `disputes`
