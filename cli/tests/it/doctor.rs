@@ -108,7 +108,7 @@ fn the_publishers_key_is_the_one_in_use() {
     stage.succeed("publisher", &["keygen", "--output", "new.jwk"]);
     stage.succeed("publisher", &["change-key", "acme", "new.jwk", "--yes"]);
     assert_eq!(state("and the key in use is"), ("warning".to_owned(), 0));
-    let sealed = stage.succeed("publisher", &["seal", "--no-build", "-o", "other.wasm"]);
+    let sealed = stage.succeed("publisher", &["seal", "sketch", "--advisory-metering", "-o", "other.sealed.wasm"]);
     let said = String::from_utf8_lossy(&sealed.stderr).into_owned();
     assert!(said.contains("will not take it") && said.contains("--key FILE"), "{said}");
     let key = stage.path("publisher").join("publisher.jwk");
