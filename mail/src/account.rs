@@ -334,6 +334,7 @@ impl Account {
         }
     }
 }
+
 /// Counts what is written.
 struct Length(usize);
 

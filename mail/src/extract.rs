@@ -186,8 +186,7 @@ fn is_letter_of(text: &str, address: &str) -> bool {
         return true;
     }
     let name = address.split(['@', '.', '_', '+']).next().unwrap_or_default();
-    let mut last: Vec<&str> =
-        text.lines().rev().map(str::trim).filter(|line| !line.is_empty()).take(END_LINES).collect();
+    let mut last: Vec<&str> = lines().rev().take(END_LINES).collect();
     last.reverse();
     let begins = |line: &&str| line.split(' ').next().is_some_and(|word| word.to_lowercase() == name);
     let at = last.iter().position(|line| line.to_lowercase() == address);

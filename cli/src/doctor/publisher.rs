@@ -5,7 +5,6 @@ use portcullis_protocol::{Origin, PublisherName, SecretKey};
 use std::path::{Path, PathBuf};
 
 use super::Finding;
-use crate::failure::Outcome;
 use crate::project::key_in_use;
 use crate::project::publisher_key::{self, Whose};
 
@@ -18,51 +17,34 @@ pub(super) fn file(home: &Path) -> PathBuf {
     publisher_key::path(named.as_deref(), home)
 }
 
-/// Nothing if there is neither a key here nor a publisher of the account.
-pub(super) async fn examine(client: &Client, home: &Path) -> Vec<Finding> {
+/// Nothing if there is neither a key here nor a publisher of the account. `publishers`: those of the account, each at a
+/// store.
+pub(super) async fn examine(client: &Client, home: &Path, publishers: &[(Origin, PublisherName)]) -> Vec<Finding> {
     let file = file(home);
-    let key = file.exists().then(|| publisher_key::read(&file, Whose::Publisher));
+    let key = match file.exists().then(|| publisher_key::read(&file, Whose::Publisher)).transpose() {
+        Ok(key) => key,
+        Err(failure) => return vec![Finding::failed(AREA, CHECK, &failure)],
+    };
     let mut findings = Vec::new();
-    if let Some(Err(failure)) = &key {
-        findings.push(Finding::failed(AREA, CHECK, failure));
-        return findings;
-    }
-    for (server, publisher) in publishers(client).await {
+    for (server, publisher) in publishers {
         let of = format!("{publisher} at {server}");
-        findings.push(judge(client, (&server, &publisher), &file, key.as_ref()).await.of(of));
+        findings.push(judge(client, (server, publisher), &file, key.as_ref()).await.of(of));
     }
-    if let (true, Some(Ok(key))) = (findings.is_empty(), &key) {
-        let words = key.public().thumbprint().words();
-        findings.push(Finding::ok(
-            AREA,
-            CHECK,
-            format_args!("`{}` is {words}; no store has it in use", file.display()),
-        ));
+    if let (true, Some(key)) = (findings.is_empty(), &key) {
+        let what = format!("`{}` is {}; no store has it in use", file.display(), key.public().thumbprint().words());
+        findings.push(Finding::ok(AREA, CHECK, what));
     }
     findings
-}
-
-/// The publishers of the account at each store that answers: of one that does not, its own finding tells.
-async fn publishers(client: &Client) -> Vec<(Origin, PublisherName)> {
-    let mut found = Vec::new();
-    for pin in client.servers().unwrap_or_default() {
-        if client.is_signed_in(&pin.origin).unwrap_or(false)
-            && let Ok(account) = client.store(&pin.origin).account().await
-        {
-            found.extend(account.publishers.into_iter().map(|publisher| (pin.origin.clone(), publisher)));
-        }
-    }
-    found
 }
 
 async fn judge(
     client: &Client,
     (server, publisher): (&Origin, &PublisherName),
     file: &Path,
-    key: Option<&Outcome<SecretKey>>,
+    key: Option<&SecretKey>,
 ) -> Finding {
     let shown = file.display();
-    let Some(Ok(key)) = key else {
+    let Some(key) = key else {
         let what = format!("`{shown}` is not there, and nothing can be sealed or published without it");
         return Finding::warning(
             AREA,

@@ -4,7 +4,7 @@
 use portcullis_host::{Client, Pin, ServerCheckup};
 use portcullis_protocol::paths;
 use portcullis_protocol::text::lasting;
-use portcullis_protocol::{KeyDocument, Reason};
+use portcullis_protocol::{KeyDocument, Origin, PublisherName, Reason};
 
 use super::Finding;
 use crate::failure::Failure;
@@ -12,22 +12,29 @@ use crate::screen::output::date;
 
 const AREA: &str = "store";
 
-/// All of them.
-pub(super) async fn examine(client: &Client) -> Vec<Finding> {
+/// All of them; beside the findings, the publishers of the account at each store that says whose it is.
+pub(super) async fn examine(client: &Client) -> (Vec<Finding>, Vec<(Origin, PublisherName)>) {
+    let (mut findings, mut publishers) = (Vec::new(), Vec::new());
     let pins = match client.servers() {
         Ok(pins) => pins,
-        Err(error) => return vec![Finding::failed(AREA, "trusted", &Failure::from(error))],
+        Err(error) => {
+            findings.push(Finding::failed(AREA, "trusted", &Failure::from(error)));
+            return (findings, publishers);
+        }
     };
     if pins.is_empty() {
-        return vec![Finding::warning(AREA, "trusted", "you trust no store yet", "portcullis login URL")];
+        findings.push(Finding::warning(AREA, "trusted", "you trust no store yet", "portcullis login URL"));
     }
-    let mut findings = Vec::new();
     for pin in &pins {
         let found = client.check_server(pin).await;
+        if let Some(Ok(account)) = &found.account {
+            let own = account.publishers.iter().cloned();
+            publishers.extend(own.map(|publisher| (pin.origin.clone(), publisher)));
+        }
         findings.push(keys(client, pin, &found).of(&pin.origin));
         findings.push(signed_in(pin, found).of(&pin.origin));
     }
-    findings
+    (findings, publishers)
 }
 
 fn keys(client: &Client, pin: &Pin, found: &ServerCheckup) -> Finding {

@@ -196,10 +196,14 @@ pub(crate) async fn pay(store: &Storefront, offer: &Verified<Offer>, payment: &P
 
 /// Buys. What the provider has declined, and what the store pays back, is a failure.
 pub(crate) async fn buy(store: &Storefront, purchase: Purchase) -> Outcome<Order> {
-    let order = match store.buy(purchase).await {
-        Ok(order) => order,
-        Err(error) => return Err(refused(store, error).await),
-    };
+    match store.buy(purchase).await {
+        Ok(order) => taken(order),
+        Err(error) => Err(refused(store, error).await),
+    }
+}
+
+/// An order that gives something, or will once it is paid.
+fn taken(order: Order) -> Outcome<Order> {
     match order.state {
         OrderState::Declined => Err(Payment::declined()),
         OrderState::Refunded => Err(Payment::goes_back()),
@@ -209,18 +213,22 @@ pub(crate) async fn buy(store: &Storefront, purchase: Purchase) -> Outcome<Order
 
 /// Why nothing was ordered; if an order is in the way, with what can be done about that one.
 pub(crate) async fn refused(store: &Storefront, error: ClientError) -> Failure {
-    let failure = Payment::refused(error);
+    go_on_with(store, Payment::refused(error)).await
+}
+
+/// The same failure; if an order is in the way, with what can be done about that one.
+async fn go_on_with(store: &Storefront, failure: Failure) -> Failure {
     let Some(order) = failure.order() else { return failure };
     let unpaid = store.unpaid_orders().await.unwrap_or_default();
     let to_do = match unpaid.iter().find(|unpaid| unpaid.order == order) {
-        Some(unpaid) => what_to_do(&order.to_string(), unpaid.until, unpaid.next.as_ref()),
+        Some(unpaid) => to_do(unpaid),
         None => format!("pay order {order}, or give it up: `portcullis cancel {order}`"),
     };
     failure.with_fix(format!("{to_do}; to buy this beside it, add --again"))
 }
 
-/// What can be done about an order for an operation that is not paid, if there is one. Whoever cannot be asked is told
-/// nothing of it.
+/// What can be done about an order for an operation that is not paid, if there is one. `None`, too, if the store does
+/// not answer.
 pub(crate) async fn open_order(
     store: &Storefront,
     publisher: &PublisherName,
@@ -235,24 +243,29 @@ pub(crate) async fn open_order(
         _ => false,
     };
     let unpaid = unpaid.iter().find(is_of_it)?;
-    let to_do = what_to_do(&unpaid.order.to_string(), unpaid.until, unpaid.next.as_ref());
-    Some(format!("order {} for it is not paid: {to_do}", unpaid.order))
+    Some(format!("order {} for it is not paid: {}", unpaid.order, to_do(unpaid)))
+}
+
+fn to_do(unpaid: &UnpaidOrder) -> String {
+    what_to_do(&unpaid.order.to_string(), unpaid.until, unpaid.next.as_ref())
 }
 
 /// Buys; if an order of the same that is counted is not paid yet, shows it and asks whether this is one more. Who
 /// cannot be asked, or has agreed beforehand to a price alone, is told.
 pub(crate) async fn buy_or_ask(store: &Storefront, purchase: Purchase, screen: Screen, asks: bool) -> Outcome<Order> {
-    let failure = match buy(store, purchase.clone()).await {
-        Ok(order) => return Ok(order),
-        Err(failure) => failure,
+    let failure = match store.buy(purchase.clone()).await {
+        Ok(order) => return taken(order),
+        Err(error) => Payment::refused(error),
     };
-    let Some(pending) = failure.order().filter(|_| asks && screen.can_ask()) else { return Err(failure) };
+    let Some(pending) = failure.order().filter(|_| asks && screen.can_ask()) else {
+        return Err(go_on_with(store, failure).await);
+    };
     let next = store.order_state(pending).await?.next;
     let to_pay = next.map_or_else(String::new, |step| format!("  to pay that one, open {}\n", step.url));
     let question = format!(
         "{failure}\n  order {pending}\n{to_pay}  to give it up: `portcullis cancel {pending}`\nOrder one more beside it?"
     );
-    if screen.ask(question) { buy(store, purchase.again()).await } else { Err(failure) }
+    if screen.ask(question) { buy(store, purchase.again()).await } else { Err(go_on_with(store, failure).await) }
 }
 
 /// How an order stands that is not paid: what follows `ordered NAME: `.
@@ -270,7 +283,7 @@ pub(crate) fn standing(state: OrderState) -> String {
 pub(crate) enum Again {
     /// It is the pending one.
     SameOrder,
-    /// It was, this time.
+    /// It was the pending one: nothing was ordered.
     Joined,
     /// It is one more, once the buyer says so, and is charged too.
     AnotherOrder,

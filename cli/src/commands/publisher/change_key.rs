@@ -182,7 +182,7 @@ impl ChangeKey {
         })
     }
 
-    /// Asks about a key that had its day: who changed it then may have had a reason.
+    /// Asks before a key that was replaced is put in force again: it may have been replaced because it was stolen.
     fn agreed_to_old(&self, context: &Context, known: &PublisherAnswer, successor: &SecretKey) -> Outcome {
         let successor = successor.public().thumbprint();
         let signed_by_it = |compact: &String| Unverified::<Vouch>::parse(compact).is_ok_and(|it| it.kid() == successor);
