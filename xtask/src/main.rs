@@ -11,6 +11,7 @@ mod foreign;
 mod fuzz;
 mod guests;
 mod imports;
+mod rustdoc;
 mod setup;
 mod step;
 mod test;
@@ -74,6 +75,9 @@ impl Workspace {
 }
 
 fn main() -> ExitCode {
+    if let Some(code) = rustdoc::called_as() {
+        return code;
+    }
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let (name, rest) = match arguments.split_first() {
         Some((name, rest)) if name != "help" && name != "--help" && name != "-h" => (name, rest),

@@ -3,14 +3,15 @@
 //! Tests that take minutes (drills, soaks, measurements of worst cases) are marked `#[ignore = "slow: …"]`, and run
 //! only with `--all`.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 
 use crate::setup::Toolchain;
 use crate::step::{Beside, announce, cargo, run as step, run_last as last};
-use crate::{Workspace, guests};
+use crate::{Workspace, guests, rustdoc};
 
 /// Which tests run.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -40,21 +41,22 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
                 "foreign tools: Chromium, PostgreSQL, dovecot, nginx, HAProxy, systemd, curl, Python, npm, FFmpeg, age, bat, Vim",
                 "4 min",
             ),
-            ("formatting, lints, documentation, dependency policy", "8 min"),
-            ("build everything (the engine is the longest part)", "8 min"),
-            ("the tests of the server, on PostgreSQL, and of the examples", "5 min"),
-            ("all other tests", "6 min"),
+            ("formatting, dependency policy", ""),
+            ("build everything, with lints (the engine is the longest part)", "12 min"),
+            ("the documentation and its tests", "1 min"),
+            ("the tests of the server, on PostgreSQL, and of the examples", "6 min"),
+            ("all other tests", "10 min"),
         ],
     );
-    // Both install packages, so one after the other; what is mostly downloaded is so while guests are built.
+    // Both install packages, so one after the other; what is mostly downloaded is so while everything is built.
     Toolchain::ready(workspace)?;
     let logs = workspace.target("tools");
-    let foreign = Beside::start("foreign tools", Command::new(std::env::current_exe()?).arg("foreign"), &logs)?;
+    let this = itself(&logs)?;
+    let foreign = Beside::start("foreign tools", Command::new(&this).arg("foreign"), &logs)?;
     let deny = if lint { install_deny(workspace, &logs)? } else { None };
     guests::build(workspace, &[])?;
-    foreign.finish()?;
     if lint {
-        lints(workspace)?;
+        formatting(workspace)?;
         if let Some(deny) = deny {
             deny.finish()?;
         }
@@ -65,17 +67,73 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
         let embedded = ["check", "--package", "portcullis-host", "--no-default-features", "--locked"];
         step("the host without HTTP", cargo().current_dir(&workspace.root).args(embedded))?;
     }
-    step("build", cargo().current_dir(&workspace.root).args(["build", "--workspace", "--all-targets", "--locked"]))?;
+    let build = Build::new(workspace, lint)?;
+    let what = if build.lints.is_some() { "build, with lints" } else { "build" };
+    step(what, build.cargo("build").args(["--workspace", "--all-targets", "--locked"]))?;
     // Compiling them fills what the tests on the database leave of the processors.
-    let examples =
-        Beside::start("tests of the examples", Command::new(std::env::current_exe()?).arg("examples"), &logs)?;
-    step(
-        "documentation tests",
-        cargo().current_dir(&workspace.root).args(["test", "--workspace", "--doc", "--locked"]),
-    )?;
-    on_postgres(workspace, extent)?;
+    let examples = Beside::start("tests of the examples", Command::new(&this).arg("examples"), &logs)?;
+    let mut documentation = build.cargo("test");
+    documentation.args(["--workspace", "--doc", "--locked"]);
+    if lint {
+        rustdoc::check(&mut documentation, &this, &workspace.target("doc"))?;
+    }
+    step(if lint { "documentation and its tests" } else { "documentation tests" }, &mut documentation)?;
+    foreign.finish()?;
+    on_postgres(&build, extent)?;
     examples.finish()?;
-    tests(workspace, extent)
+    tests(&build, extent)
+}
+
+/// This program, where it stays while cargo builds it again: what runs beside the build is started from there.
+fn itself(folder: &Path) -> Result<PathBuf> {
+    let copy = folder.join("xtask").with_extension(std::env::consts::EXE_EXTENSION);
+    fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
+    // Not written over: the copy of a run that goes on is in use.
+    let _ = fs::remove_file(&copy);
+    fs::copy(std::env::current_exe()?, &copy).with_context(|| format!("cannot write {}", copy.display()))?;
+    Ok(copy)
+}
+
+/// How the workspace is compiled, the same for all steps, so that each crate is compiled once.
+///
+/// Clippy is the compiler with lints besides. `cargo clippy` has it check only, which compiles every dependency twice
+/// in a clone, once to be checked against and once to be linked: here it compiles what is tested.
+struct Build<'a> {
+    workspace: &'a Workspace,
+    /// The compiler with lints, if they are wanted and it is installed.
+    lints: Option<PathBuf>,
+}
+
+impl<'a> Build<'a> {
+    fn new(workspace: &'a Workspace, lint: bool) -> Result<Self> {
+        let lints = if lint { clippy_driver()? } else { None };
+        if lint && lints.is_none() {
+            println!("── lints: not checked, clippy is not installed");
+        }
+        Ok(Self { workspace, lints })
+    }
+
+    /// A command of cargo that compiles the workspace. The compiler is named as an option and not in the environment,
+    /// which the cargos that tests start inherit.
+    fn cargo(&self, command: &str) -> Command {
+        let mut cargo = cargo();
+        cargo.current_dir(&self.workspace.root).args(command.split(' '));
+        if let Some(driver) = &self.lints {
+            cargo.arg("--config").arg(format!("build.rustc-workspace-wrapper={:?}", driver.display().to_string()));
+            // As `cargo clippy -- -D warnings` hands it over.
+            cargo.env("CLIPPY_ARGS", "-D__CLIPPY_HACKERY__warnings__CLIPPY_HACKERY__");
+        }
+        cargo
+    }
+}
+
+/// Clippy's compiler, beside that of the toolchain in use.
+fn clippy_driver() -> Result<Option<PathBuf>> {
+    let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let output = Command::new(rustc).args(["--print", "sysroot"]).output().context("cannot run rustc")?;
+    let sysroot = String::from_utf8(output.stdout).context("rustc names a folder that is not text")?;
+    let driver = Path::new(sysroot.trim()).join("bin/clippy-driver").with_extension(std::env::consts::EXE_EXTENSION);
+    Ok(driver.is_file().then_some(driver))
 }
 
 /// The tests of each example resource: a workspace of its own, so that a resource's author can copy the folder.
@@ -91,29 +149,20 @@ pub(crate) fn examples(workspace: &Workspace, _: &[String]) -> Result<()> {
 
 /// The tests of the server once more, on the second database, and with all tests the attacks as well. What only SQLite
 /// has stands in modules of that name.
-fn on_postgres(workspace: &Workspace, extent: Extent) -> Result<()> {
-    let mut runner = cargo();
-    runner.current_dir(&workspace.root).env("PORTCULLIS_TEST_DATABASE", "postgres");
-    if available(&["nextest", "--version"]) {
+fn on_postgres(build: &Build<'_>, extent: Extent) -> Result<()> {
+    let nextest = available(&["nextest", "--version"]);
+    let mut runner = build.cargo(if nextest { "nextest run" } else { "test" });
+    runner.env("PORTCULLIS_TEST_DATABASE", "postgres");
+    if nextest {
         let server = "package(portcullis-server) & binary(it) & not test(sqlite::)";
         let attacks = "package(portcullis-tests) & test(every_attack_is_refused_and_every_control_passes)";
         let which = match extent {
             Extent::Usual => server.to_owned(),
             Extent::All => format!("({server}) | ({attacks})"),
         };
-        runner.args([
-            "nextest",
-            "run",
-            "--workspace",
-            "--locked",
-            "--no-fail-fast",
-            "--test-threads",
-            &at_once(),
-            "-E",
-        ]);
-        runner.arg(&which);
+        runner.args(["--workspace", "--locked", "--no-fail-fast", "--test-threads", &at_once(), "-E", &which]);
     } else {
-        runner.args(["test", "--workspace", "--locked", "--no-fail-fast", "--test", "it"]);
+        runner.args(["--workspace", "--locked", "--no-fail-fast", "--test", "it"]);
         runner.args(["--", "--skip", "sqlite::"]);
     }
     step("tests of the server, on PostgreSQL", &mut runner)
@@ -126,14 +175,15 @@ fn at_once() -> String {
 }
 
 /// The runner, last, so that its summary is the last thing printed.
-fn tests(workspace: &Workspace, extent: Extent) -> Result<()> {
-    let mut runner = cargo();
-    runner.current_dir(&workspace.root);
-    let slow: &[&str] = if available(&["nextest", "--version"]) {
-        runner.args(["nextest", "run", "--workspace", "--locked", "--no-fail-fast", "--test-threads", &at_once()]);
+fn tests(build: &Build<'_>, extent: Extent) -> Result<()> {
+    let nextest = available(&["nextest", "--version"]);
+    let mut runner = build.cargo(if nextest { "nextest run" } else { "test" });
+    runner.args(["--workspace", "--locked", "--no-fail-fast"]);
+    let slow: &[&str] = if nextest {
+        runner.args(["--test-threads", &at_once()]);
         &["--run-ignored", "all"]
     } else {
-        runner.args(["test", "--workspace", "--tests", "--locked", "--no-fail-fast"]);
+        runner.arg("--tests");
         &["--", "--include-ignored"]
     };
     if extent == Extent::All {
@@ -142,25 +192,12 @@ fn tests(workspace: &Workspace, extent: Extent) -> Result<()> {
     last("tests", &mut runner)
 }
 
-fn lints(workspace: &Workspace) -> Result<()> {
-    let here = || {
-        let mut command = cargo();
-        command.current_dir(&workspace.root);
-        command
-    };
+fn formatting(workspace: &Workspace) -> Result<()> {
     if available(&["fmt", "--version"]) {
-        step("formatting", here().args(["fmt", "--all", "--check"]))?;
-    } else {
-        println!("── formatting: not checked, rustfmt is not installed");
+        return step("formatting", cargo().current_dir(&workspace.root).args(["fmt", "--all", "--check"]));
     }
-    if available(&["clippy", "--version"]) {
-        step("lints", here().args(["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"]))?;
-    } else {
-        println!("── lints: not checked, clippy is not installed");
-    }
-    // An example brings the features of dev-dependencies in: what was checked for clippy is checked for this as well.
-    let documented = ["doc", "--workspace", "--no-deps", "--lib", "--example", "embed", "--locked"];
-    step("documentation", here().args(documented).env("RUSTDOCFLAGS", "-D warnings"))
+    println!("── formatting: not checked, rustfmt is not installed");
+    Ok(())
 }
 
 /// Begins to install what [`policy`] asks, if it is not there.
