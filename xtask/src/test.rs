@@ -154,10 +154,15 @@ fn on_postgres(build: &Build<'_>, extent: Extent) -> Result<()> {
     let mut runner = build.cargo(if nextest { "nextest run" } else { "test" });
     runner.env("PORTCULLIS_TEST_DATABASE", "postgres");
     if nextest {
-        let server = "package(portcullis-server) & binary(it) & not test(sqlite::)";
+        // A long fuzzing of what is above the database; once for each database with all tests.
+        let fuzzing = match extent {
+            Extent::Usual => " & not test(a_fuzzer_finds_no_failure)",
+            Extent::All => "",
+        };
+        let server = format!("package(portcullis-server) & binary(it) & not test(sqlite::){fuzzing}");
         let attacks = "package(portcullis-tests) & test(every_attack_is_refused_and_every_control_passes)";
         let which = match extent {
-            Extent::Usual => server.to_owned(),
+            Extent::Usual => server,
             Extent::All => format!("({server}) | ({attacks})"),
         };
         runner.args(["--workspace", "--locked", "--no-fail-fast", "--test-threads", &at_once(), "-E", &which]);

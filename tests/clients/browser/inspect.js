@@ -4,11 +4,16 @@ const WIDTHS = [320, 1280];
 const SCHEMES = ["light", "dark"];
 // Of WCAG 2.2: 1.4.11 asks for 3:1 at the borders of what a person operates.
 const BORDER = 3;
+// Of the rules of axe, those whose judgement is another one in other colours.
+const COLOURS = { runOnly: { type: "rule", values: ["color-contrast", "link-in-text-block"] } };
 
 /** What is wrong with the page that is open, by screen and colours. */
 export async function inspect(page, name, axe, screenshots) {
   const wrong = [];
+  await page.evaluate(axe);
   for (const scheme of SCHEMES) {
+    // What is in the page is the same in all colours: everything else is looked at in the first ones.
+    const options = { resultTypes: ["violations"], ...(scheme === SCHEMES[0] ? {} : COLOURS) };
     await page.emulateMedia({ colorScheme: scheme });
     for (const width of WIDTHS) {
       await page.setViewportSize({ width, height: 900 });
@@ -20,8 +25,7 @@ export async function inspect(page, name, axe, screenshots) {
       for (const border of await page.evaluate(borders)) {
         if (border.contrast < BORDER) wrong.push(`${at}: the border of ${border.what} has ${border.contrast.toFixed(2)}:1`);
       }
-      await page.evaluate(axe);
-      const { violations } = await page.evaluate(() => globalThis.axe.run(document, { resultTypes: ["violations"] }));
+      const { violations } = await page.evaluate((options) => globalThis.axe.run(document, options), options);
       for (const { id, nodes } of violations) wrong.push(`${at}: axe ${id}: ${nodes.map((node) => node.html).join(" ")}`);
       if (screenshots) {
         const file = `${screenshots}/${name.replaceAll(/[^a-z0-9]+/gi, "-")}-${scheme}-${width}.png`;
