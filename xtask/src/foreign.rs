@@ -318,8 +318,9 @@ fn webhooks(workspace: &Workspace) -> Result<()> {
 }
 
 /// Installs what a list pins and nothing besides, and only files whose digests stand in the list.
-const PIP_INSTALL: [&str; 7] =
-    ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--require-hashes"];
+/// Modules are compiled when they are imported: few of them are.
+const PIP_INSTALL: [&str; 8] =
+    ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--require-hashes", "--no-compile"];
 
 /// A Python environment in `folder` with the packages that `pins` lists.
 pub(crate) fn virtual_environment(folder: &Path, pins: &Path) -> Result<()> {

@@ -2,12 +2,17 @@
 
 use crate::stage::Stage;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+/// Where the projects of all tests are compiled: what they depend on is compiled once.
+fn compiled() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/guest-projects")
+}
 
 #[test]
 fn every_kind_builds_is_tested_and_sold() {
     let stage = Stage::new();
-    let target = stage.path("target");
+    let target = compiled();
     for kind in ["software", "picture", "command"] {
         let name = format!("my-{kind}");
         stage.succeed("publisher", &["new", &name, "--kind", kind, "--publisher", "tessera"]);

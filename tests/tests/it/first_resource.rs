@@ -124,7 +124,8 @@ impl Newcomer {
             .current_dir(&self.folder)
             .env("PATH", format!("{}:{path}", programs.display()))
             .env("PORTCULLIS_HOME", &self.home)
-            .env_remove("CARGO_TARGET_DIR")
+            // What a project depends on is compiled once for all tests that make one.
+            .env("CARGO_TARGET_DIR", checkout::root().join("target/guest-projects"))
             .stdin(Stdio::null());
         Ok(shell)
     }
