@@ -231,7 +231,9 @@ fn policy(workspace: &Workspace) -> Result<()> {
     } else if own_deny(workspace).is_file() {
         Command::new(own_deny(workspace))
     } else {
-        println!("── dependency policy: not checked, cargo-deny is not installed; `cargo xtask test --all` installs it");
+        println!(
+            "── dependency policy: not checked, cargo-deny is not installed; `cargo xtask test --all` installs it"
+        );
         return Ok(());
     };
     deny.current_dir(&workspace.root).args(["--all-features", "check", "bans", "licenses", "sources"]);
