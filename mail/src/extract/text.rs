@@ -210,6 +210,14 @@ impl<'t> Words<'t> {
     fn announces(&self, subject: &Line, lines: &[Line]) -> bool {
         let owed = LazyCell::new(|| self.demanded_amounts(lines));
         let is_bill = mention(self.labels(|words| &words.bill), subject, lines) || self.is_titled_bill(subject, lines);
+        // DBG-BEGIN
+        if std::env::var_os("DBG").is_some() {
+            let all = Templates::any_language();
+            eprintln!("  bill {is_bill} account {} asks {} evidence {} owed {:?}", self.is_account(lines), self.asks_for_payment(subject, lines, || owed.is_some()), self.has_evidence(lines), *owed);
+            for line in lines.iter().chain([subject]) { for l in all.choice.iter().filter(|l| line.has(l)) { eprintln!("  choice {} in {:?}", l.folded, line.shown); } }
+            for at in 0..lines.len() { if self.asks_on_day(lines, at) { eprintln!("  on day {:?}", lines[at].shown); } }
+        }
+        // DBG-END
         if !is_bill && !self.is_account(lines) && !self.asks_for_payment(subject, lines, || owed.is_some()) {
             return false;
         }
@@ -273,6 +281,15 @@ impl<'t> Words<'t> {
             || withdraws(subject)
             || (0..lines.len()).any(is_withdrawn)
             || (0..lines.len()).any(is_told);
+        // DBG-BEGIN
+        if std::env::var_os("DBG").is_some() {
+            for label in all.not_bill_title.iter().filter(|l| is_titled(l)) { eprintln!("  none: title {}", label.folded); }
+            for label in all.not_bill.iter().filter(|l| is_said(l)) { eprintln!("  none: not_bill {}", label.folded); }
+            if together(subject) || withdraws(subject) { eprintln!("  none: subject together"); }
+            for at in (0..lines.len()).filter(|at| is_withdrawn(*at) || is_told(*at)) { eprintln!("  none: told {:?}", lines[at].shown); }
+            if self.is_waived(lines) { eprintln!("  none: waived"); }
+        }
+        // DBG-END
         !is_none && !self.is_waived(lines)
     }
 
@@ -421,6 +438,13 @@ impl<'t> Words<'t> {
         let currencies = text.currencies(self.own.currency);
         let lines = (text.subject, text.lines);
         let totals = Totals::new(lines, &text.marks, currencies, text.order, self.template(), self.base);
+        // DBG-BEGIN
+        if std::env::var_os("DBG").is_some() {
+            let base = self.base;
+            eprintln!("  total {:?}\n  owed {:?}\n  whole {:?}\n  scheduled {:?} asked {:?} on_a_day {:?} instalment {:?} demanded {:?} remainder {:?}", totals.total(), totals.dbg_owed(base), totals.dbg_whole(base), totals.scheduled(), totals.dbg_asked(), totals.on_a_day(None), totals.instalment(None), totals.demanded(), totals.remainder());
+            totals.dbg_amounts();
+        }
+        // DBG-END
         match totals.total()? {
             // What asks for nothing is no bill, unless it says what came to that.
             Ok(amount) if amount.minor_units() == 0 && totals.is_largest(amount) => None,
@@ -912,3 +936,29 @@ mod tests {
         assert_eq!(behind.iter().map(|value| value.text).collect::<Vec<_>>(), ["12,00 €"]);
     }
 }
+
+// DBG-BEGIN
+#[cfg(test)]
+mod dbg {
+    use super::*;
+    #[test]
+    fn dbg_layouts() {
+        let Ok(wanted) = std::env::var("DBG") else { return };
+        for item in wanted.split(' ') {
+            let (file, number) = item.split_once(':').expect("file:number");
+            let path = format!("{}/tests/layouts/{file}.txt", env!("CARGO_MANIFEST_DIR"));
+            let text = std::fs::read_to_string(path).expect("file");
+            let Some(layout) = text.split("\n== ").nth(number.parse().expect("number")) else { continue };
+            let (head, body) = layout.split_once('\n').expect("head");
+            let (said, subject) = head.split_once(" | ").expect("subject");
+            let currency = said.split_whitespace().nth(3).and_then(|code| code.to_uppercase().parse().ok());
+            let shown = if body.starts_with('<') { crate::extract::html::view(body).shown } else { body.to_owned() };
+            eprintln!("=== {item} {head}");
+            let templates = Templates::none();
+            let reading = Reading { domain: None, currency, templates: &templates };
+            let read = reading.bill(subject, &[shown], false);
+            eprintln!("  => {:?}", read.map(|read| read.map(|bill| (bill.amount.to_string(), bill.due))));
+        }
+    }
+}
+// DBG-END

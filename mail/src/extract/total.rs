@@ -259,6 +259,19 @@ impl<'t> Totals<'t> {
         entered.or_else(|| labels.iter().find_map(|label| self.settled(self.behind_owed(label))))
     }
 
+    // DBG-BEGIN
+    pub(super) fn dbg_owed(&self, words: &Template) -> Option<Settled> { self.owed_behind(&words.owed) }
+    pub(super) fn dbg_whole(&self, words: &Template) -> Option<Result<Money, Refusal>> { self.whole(words, false) }
+    pub(super) fn dbg_asked(&self) -> Option<Settled> { self.asked() }
+    pub(super) fn dbg_amounts(&self) {
+        for (at, line) in self.lines.iter().enumerate() {
+            let amounts: Vec<String> = self.amounts_of(at).iter().map(|(_, a)| a.to_string()).collect();
+            let stated: Vec<String> = self.stated.iter().filter(|(l, _)| *l == at).map(|(_, a)| a.to_string()).collect();
+            let marks = &self.marks[at];
+            eprintln!("   {at}: {:?} {amounts:?} stated {stated:?} part {} carried {} aside {}", line.shown, marks.has_part(), marks.has_carried(), marks.has_aside());
+        }
+    }
+    // DBG-END
     /// Whether a line names an instalment.
     fn names_instalment(&self, at: usize) -> bool {
         self.lines.get(at).is_some_and(|line| line.has_any(&self.base.instalment))
