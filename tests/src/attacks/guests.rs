@@ -103,7 +103,7 @@ impl Watch {
     /// What a guest's thread may have had to wait for its turn, over and above its deadline. A thread that computes
     /// waits longer than one that mostly sleeps, ten times as long at the most that was seen.
     fn slack(&self) -> Duration {
-        (Duration::from_micros(self.late.load(Ordering::Relaxed)) * 10).max(Duration::from_millis(100))
+        (Duration::from_micros(self.late.load(Ordering::Relaxed)) * 10).max(Duration::from_millis(250))
     }
 }
 

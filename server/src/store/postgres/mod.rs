@@ -9,6 +9,7 @@ mod connection;
 mod dialect;
 mod migration;
 mod news;
+mod queue;
 mod tls;
 mod workers;
 
@@ -23,8 +24,9 @@ use crate::ops::clock::Clock;
 use crate::ops::faults::{FaultPoints, Write};
 use connection::Connection;
 use news::News;
-use std::sync::{Arc, Mutex};
-use workers::{Kind, Queue, Read, Worker};
+use queue::Queue;
+use std::sync::Arc;
+use workers::{Kind, Read, Worker};
 
 /// Connections of a process that write: enough that the database has commits to gather while one is flushed, and few
 /// enough that four processes stay below the hundred connections that a PostgreSQL allows by default.
@@ -117,7 +119,7 @@ fn pool<W: Kind>(
     (commits, wakes): (&Commits, &Wakes),
 ) -> Result<Jobs<W>, StoreError> {
     let (jobs, queue) = Jobs::new();
-    let queue: Queue<W> = Arc::new(Mutex::new(queue));
+    let queue = Arc::new(Queue::new(queue));
     for _ in 0..size {
         let PostgresOptions { address, clock, faults, .. } = options.clone();
         let (commits, wakes) = (commits.clone(), wakes.clone());

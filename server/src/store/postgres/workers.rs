@@ -6,15 +6,14 @@
 
 use super::address::DatabaseAddress;
 use super::connection::{Begin, Connection};
+use super::queue::Queue;
 use crate::crypto::secrets::random;
 use crate::ops::clock::Clock;
 use crate::ops::faults::{FaultPoints, Phase, Write};
 use crate::store::database::{Failure, Job, Tx, TxError};
 use crate::store::wakes::{Wake, Wakes};
 use crate::store::{Commits, StoreError};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::sync::mpsc;
 
 /// How often a job is run, at most.
 const TRIES: u32 = 5;
@@ -64,9 +63,6 @@ impl Kind for Write {
     }
 }
 
-/// Where threads take their jobs from.
-pub(super) type Queue<W> = Arc<Mutex<mpsc::Receiver<Box<dyn Job<W>>>>>;
-
 /// What a thread has.
 pub(super) struct Worker {
     pub(super) address: DatabaseAddress,
@@ -80,9 +76,7 @@ pub(super) struct Worker {
 impl Worker {
     /// Runs what arrives, until there is nothing to arrive any more.
     pub(super) fn serve<W: Kind>(mut self, queue: &Queue<W>) {
-        loop {
-            let next = queue.lock().unwrap_or_else(PoisonError::into_inner).blocking_recv();
-            let Some(mut job) = next else { return };
+        while let Some(mut job) = queue.next() {
             if let Err(error) = self.finish(&mut *job) {
                 job.fail(error);
             }
