@@ -52,6 +52,8 @@ pub use template::{Template, TemplateError, Templates};
 const SENDER: [&str; 5] = ["from", "von", "de", "van", "da"];
 /// Lines in which it does.
 const HEAD_LINES: usize = 8;
+/// Words of a person's or a firm's name.
+const NAME_WORDS: usize = 4;
 /// Lines of a signature at the end of a letter.
 const END_LINES: usize = 4;
 
@@ -169,7 +171,8 @@ fn shown(views: &[View]) -> Vec<String> {
 }
 
 /// Whether the reader wrote it: a copy of a bill to others. It says so at its beginning, as in
-/// `From: Kim <kim@user.example>`, or ends with the reader's name and address.
+/// `From: Kim <kim@user.example>`, in an entry (`From | Kim Consulting`), or ends with the reader's name and address. Nor
+/// is an answer to a letter of the reader that names an amount a bill to the reader.
 fn is_by_reader(mail: &Mail<'_>, views: &[View]) -> bool {
     let readers = mail.recipients();
     views.iter().any(|view| readers.iter().any(|reader| is_letter_of(&view.shown, reader.as_str())))
@@ -185,12 +188,27 @@ fn is_letter_of(text: &str, address: &str) -> bool {
     if lines().take(HEAD_LINES).any(is_sender) {
         return true;
     }
+    let quoted = |line: &str| line.strip_prefix('>').map(|line| line.trim_start_matches(['>', ' ']).to_owned());
+    let mut answered = lines().skip_while(|line| !quoted(line).is_some_and(|line| is_sender(&line)));
+    if answered.by_ref().map_while(quoted).any(|line| amount::has_currency(&line)) {
+        return true;
+    }
     let name = address.split(['@', '.', '_', '+']).next().unwrap_or_default();
+    let is_reader = |text: &str| text.split([' ', '\t']).next().is_some_and(|word| word.to_lowercase() == name);
+    let is_entered = |line: &str| {
+        let entry = line.split_once('\t').filter(|(_, who)| who.split_whitespace().count() <= NAME_WORDS);
+        entry.is_some_and(|(from, who)| {
+            let from = from.trim().trim_end_matches(':').to_lowercase();
+            SENDER.contains(&from.as_str()) && is_reader(who.trim())
+        })
+    };
+    if lines().any(is_entered) {
+        return true;
+    }
     let mut last: Vec<&str> = lines().rev().take(END_LINES).collect();
     last.reverse();
-    let begins = |line: &&str| line.split(' ').next().is_some_and(|word| word.to_lowercase() == name);
     let at = last.iter().position(|line| line.to_lowercase() == address);
-    at.is_some_and(|at| last.iter().take(at).any(begins))
+    at.is_some_and(|at| last.iter().take(at).any(|line| is_reader(line)))
 }
 
 /// What the mail says as a person sees it, if it would say nothing else to one who sees less or more of it: what styles
@@ -376,10 +394,14 @@ mod tests {
         let of = |text: &str| is_letter_of(text, "kim@user.example");
         assert!(of("This is a copy.\nFrom: Kim <kim@user.example>\nMy invoice: 12.00 EUR"));
         assert!(of("My invoice: 12.00 EUR\n\nBest wishes,\nKim\nkim@user.example"));
+        assert!(of("Thank you, we will pay on the 10th.\n> From: Kim <kim@user.example>\n>\n> Total 12.00 EUR\nYours"));
+        assert!(of("Hi Kim,\nInvoice\t4711\nTo\tA shop\nFrom\tKim Consulting\nAmount due\t12.00 EUR"));
         for other in [
             "Amount due: 12.00 EUR\nTo: Kim <kim@user.example>",
             "Invoice for\nKim\nkim@user.example\nAmount due 12.00 EUR\nDue date\n3 December 2026\nThank you\nThe shop",
             "Amount due: 12.00 EUR\nThis mail was sent to kim@user.example",
+            "Amount due: 12.00 EUR\n> From: Kim <kim@user.example>\n> How much is it?",
+            "Amount due: 12.00 EUR\nFrom\tPower & Light\nTo\tKim",
         ] {
             assert!(!of(other), "{other}");
         }

@@ -111,6 +111,8 @@ const BEFORE_DATES: [&str; 18] = [
     "by", "on", "until", "before", "from", "to", "bis", "am", "zum", "vom", "au", "le", "du", "el", "al", "del",
     "hasta", "dia",
 ];
+/// Between two amounts of which something is one or anything between them.
+const UNTIL: [&str; 6] = ["to", "bis", "à", "a", "tot", "até"];
 /// Different amounts of three digits behind a sign that prove that it stands between thousands.
 const MIN_GROUPED: usize = 3;
 /// What stands between groups of digits.
@@ -311,6 +313,17 @@ pub(super) fn amount(text: &str, currencies: Currencies) -> Option<Result<Money,
 /// Whether a number in the line has a currency beside it.
 pub(super) fn has_currency(line: &str) -> bool {
     numbers(line).any(|number| number.has_currency())
+}
+
+/// Whether a text has no amounts but two, from one to the other: `61,355 € to 73,626 €`.
+pub(super) fn is_range(text: &str) -> bool {
+    let mut marked = numbers(text).filter(Number::has_currency);
+    let (Some(_), Some(second), None) = (marked.next(), marked.next(), marked.next()) else { return false };
+    let is_between = |word: &str| UNTIL.contains(&word.to_lowercase().as_str());
+    let is_sign = |word: &str| is_only_currency(word) || SIGNS.iter().any(|(sign, _)| *sign == word);
+    let between = second.before.split_whitespace().filter(|word| !is_sign(word));
+    let words: Vec<&str> = between.collect();
+    matches!(words.as_slice(), [word] if is_between(word))
 }
 
 /// Every amount of a line, in whatever it is.
@@ -786,6 +799,12 @@ mod tests {
         ] {
             let read = amount(text, Currencies::default()).unwrap_or_else(|| panic!("{text}"));
             assert_eq!(read.map(|money| money.to_string()), Ok(expected.into()), "{text}");
+        }
+        for range in ["61.355 € bis 73.626 €", "from 10.00 EUR to 20.00 EUR", "entre US$ 5 a US$ 9"] {
+            assert!(is_range(range), "{range}");
+        }
+        for other in ["12.00 EUR", "10.00 EUR + 2.00 EUR", "10.00 EUR, to pay 12.00 EUR", "12.00 EUR to 3 May"] {
+            assert!(!is_range(other), "{other}");
         }
         // Numbers of other things, and a sign that belongs to the next cell.
         for none in ["R44", "Rechnung R-2026", "•••• 2204\tx", "****5519 x", "NOV/2026\tR"] {

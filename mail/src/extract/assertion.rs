@@ -3,7 +3,7 @@
 use crate::extract::Templates;
 use crate::extract::amount;
 use crate::extract::label::Labels;
-use crate::extract::line::{Found, Line, folded};
+use crate::extract::line::{Found, GAP, Line, folded};
 use crate::extract::total::MAX_PLACES;
 
 /// Words between a negation and what it denies.
@@ -15,6 +15,18 @@ const ABBREVIATIONS: [&str; 30] = [
     "bzw", "ggf", "ca", "vgl", "inc", "ltd", "exc", "est", "max", "min", "no", "nr", "art", "abs", "tel", "str", "ref",
     "etc", "op", "av", "vs", "núm", "pág", "fig", "cod", "ex", "par", "lt", "ust", "zzg",
 ];
+/// Words that deny a clause that begins with them.
+const BEGIN_DENIED: [&str; 14] = [
+    "kein", "keine", "keinen", "aucun", "aucune", "no", "ningún", "ninguna", "non", "nessun", "nessuna", "geen", "não",
+    "nenhum",
+];
+/// Words from there that are denied.
+const BEGIN_REACH: usize = 5;
+/// Words that another clause begins with.
+const AS: [&str; 16] = [
+    "because", "as", "since", "weil", "da", "denn", "car", "comme", "puisque", "porque", "pues", "perché", "poiché",
+    "omdat", "want", "pois",
+];
 /// Words between two that belong together.
 const APART: usize = 12;
 
@@ -24,9 +36,12 @@ pub(super) fn is_asserted(line: &Line, found: Found) -> bool {
     !is_denied(line, found) && !words(last_sentence(line.before(found))).any(|word| is_one(condition, word))
 }
 
-/// Whether the words at a place are denied.
+/// Whether the words at a place are denied: shortly before, or by the word that their clause begins with.
 pub(super) fn is_denied(line: &Line, found: Found) -> bool {
-    let words: Vec<&str> = words(last_sentence(line.before(found))).collect();
+    let before = last_sentence(line.before(found));
+    // `Nothing more to do, we received it`: a comma ends what is denied.
+    let clause = before.rsplit_once(", ").map_or(before, |(_, clause)| clause);
+    let words: Vec<&str> = words(clause).collect();
     let negation = &Templates::any_language().negation;
     let denies = |at: usize, word: &str| {
         // `Invoice no. 4711`
@@ -36,7 +51,16 @@ pub(super) fn is_denied(line: &Line, found: Found) -> bool {
         is_one(negation, word) && !is_number
     };
     let near = words.len().saturating_sub(REACH);
-    words.iter().enumerate().skip(near).any(|(at, word)| denies(at, word))
+    words.iter().enumerate().skip(near).any(|(at, word)| denies(at, word)) || begins_denied(before)
+}
+
+/// Whether a clause begins with a word that denies all of it: `No tienes un método de pago registrado`.
+fn begins_denied(clause: &str) -> bool {
+    let words: Vec<String> = clause.split_whitespace().map(str::to_lowercase).collect();
+    let is_near = (1..=BEGIN_REACH).contains(&words.len()) && !clause.contains([',', ':', '-', '\u{2013}', GAP]);
+    // `No. 4711`, `nothing to do, as we received it`
+    let is_other = |word: &String| word.starts_with(|c: char| c.is_ascii_digit()) || AS.contains(&word.as_str());
+    is_near && words.first().is_some_and(|first| BEGIN_DENIED.contains(&first.as_str())) && !words.iter().any(is_other)
 }
 
 fn is_one(labels: &Labels, word: &str) -> bool {
@@ -62,8 +86,7 @@ pub(super) fn says_together(line: &Line, pair: &[Labels; 2]) -> bool {
 fn says_in(line: &Line, [first, second]: &[Labels; 2], also: impl Fn(Found, Found) -> bool) -> bool {
     let places = |labels: &Labels| -> Vec<Found> {
         // `invoice.example` is no example.
-        let is_word = |found: &Found| !line.before(*found).ends_with(['.', '/', '@']);
-        line.places_of(labels.iter()).filter(is_word).take(MAX_PLACES).collect()
+        line.places_of(labels.iter()).filter(|found| !line.is_in_address(*found)).take(MAX_PLACES).collect()
     };
     let firsts = places(first);
     if firsts.is_empty() {
@@ -178,6 +201,8 @@ mod tests {
             "Amount due: 12.00 EUR\nIf this invoice has been paid, please disregard this message.",
             "Zu zahlen: 12,00 EUR\nLeider konnten wir noch keinen Zahlungseingang feststellen.",
             "Zu zahlen: 12,00 EUR\nSollte die Rechnung bereits bezahlt sein, ist nichts zu tun.",
+            // A clause that begins with a denial.
+            "Invoice 4711: 12.00 EUR\nNo tienes un método de pago automático registrado.",
             // What has to be or will be is not over.
             "Amount due: 12.00 EUR\nYour payment must have been received by 3 December 2026.",
             "Zu zahlen: 12,00 EUR\nDer Betrag muss bis zum 03.12.2026 auf unserem Konto eingegangen sein.",
@@ -195,6 +220,8 @@ mod tests {
             "Nous avons bien reçu votre règlement de 12,00 EUR pour la facture 4711. Total : 12,00 EUR",
             "Ihre Zahlung über 12,00 EUR zur Rechnung 4711 ist bei uns eingegangen. Gesamt: 12,00 EUR",
             "The amount of 12.00 EUR for invoice 4711 no longer has to be paid.",
+            // What is denied is another clause.
+            "Total: 12,00 EUR\nNo hace falta nada más, hemos recibido tu pago de la factura.",
             // A number is not a denial.
             "Total: 12.00 EUR\nThe payment of invoice no. 4711 has been received.",
         ] {

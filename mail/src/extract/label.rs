@@ -15,6 +15,8 @@ pub(crate) struct Label {
     pub(super) words: usize,
     /// Its last letter has an accent, without which it may be another word: `montant dû`, `montant du loyer`.
     pub(super) ends_accented: bool,
+    /// It has a letter with an accent: without it, it may be a word of another language.
+    pub(super) is_accented: bool,
     /// Which pairs of letters it has.
     pub(super) pairs: Pairs,
 }
@@ -39,6 +41,7 @@ impl From<&str> for Label {
         let folded = folded(written);
         Self {
             pairs: Pairs::of(&folded),
+            is_accented: written.chars().any(|c| !c.is_ascii() && c.is_alphabetic()),
             ends_accented: written.ends_with(|c: char| !c.is_ascii() && c.is_alphabetic()),
             folded,
             ends_compound: written.starts_with('-'),

@@ -2,6 +2,7 @@
 
 use crate::extract::amount;
 use crate::extract::label::{Label, Labels, Pairs};
+use std::borrow::Cow;
 use unicode_normalization::UnicodeNormalization as _;
 use unicode_normalization::char::is_combining_mark;
 
@@ -22,6 +23,8 @@ const WRAPPED_WORDS: usize = 4;
 const MAX_ALONE: usize = 20;
 /// Characters that a cell may begin before its column.
 const MARGIN: usize = 3;
+/// Points that lead from a caption to its amount: fewer end a sentence.
+const MIN_LEADER: usize = 4;
 
 /// Between the cells of a row: two amounts beside each other are not one.
 pub(super) const GAP: char = '\t';
@@ -100,7 +103,7 @@ impl Found {
 impl Line {
     fn new(text: &str) -> Self {
         let (mut shown, mut cells) = (String::new(), Vec::new());
-        for (at, part) in text.split('\t').enumerate() {
+        for (at, part) in without_leaders(text).split('\t').enumerate() {
             let mut from = at * Cell::TAB;
             for cell in part.split("  ") {
                 // What has no width is between no letters.
@@ -199,6 +202,11 @@ impl Line {
         self.shown.get(found.end..).unwrap_or_default()
     }
 
+    /// Whether a place is a part of an address: `invoice@power.example`, `power.example/bill`.
+    pub(super) fn is_in_address(&self, found: Found) -> bool {
+        self.before(found).ends_with(['.', '/', '@']) || self.after(found).starts_with('@')
+    }
+
     /// Whether no letter stands between a place and another behind it.
     pub(super) fn is_followed_by(&self, first: Found, second: Found) -> bool {
         self.shown.get(first.end..second.start).is_some_and(|between| !between.contains(char::is_alphabetic))
@@ -261,6 +269,30 @@ pub(super) fn lines(text: &str) -> Vec<Line> {
         left > 0
     });
     pieces.map(Line::new).filter(|line| !line.shown.is_empty()).take(MAX_SEARCHED).collect()
+}
+
+/// A line with spaces for the points that lead from a caption to its amount: `Power ........ 12.00 EUR`.
+fn without_leaders(text: &str) -> Cow<'_, str> {
+    let is_point = |c: char| matches!(c, '.' | '…' | '·');
+    if !text.contains("....") && !text.contains("……") && !text.contains("····") {
+        return Cow::Borrowed(text);
+    }
+    let mut kept = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(start) = rest.find(is_point) {
+        let (before, from) = rest.split_at(start);
+        let points = from.chars().take_while(|c| is_point(*c)).count();
+        let (leader, after) = from.split_at(from.find(|c: char| !is_point(c)).unwrap_or(from.len()));
+        kept.push_str(before);
+        if points >= MIN_LEADER {
+            kept.extend(std::iter::repeat_n(' ', points))
+        } else {
+            kept.push_str(leader)
+        }
+        rest = after;
+    }
+    kept.push_str(rest);
+    Cow::Owned(kept)
 }
 
 /// A line, in pieces if it is long: between words, if there are any.
@@ -367,5 +399,25 @@ mod tests {
         assert_eq!(below("Net    Discount    Total", "discount", "10.00              12.00"), None);
         assert_eq!(below("Amount due", "amount due", "12.00"), None, "no table");
         assert_eq!(line("01.11.2026   12,00 €\t15.12.2026").shown, "01.11.2026\t12,00 €\t15.12.2026");
+    }
+
+    #[test]
+    fn points_lead_from_a_caption_to_its_amount() {
+        assert_eq!(line("Power ........ 12.00 EUR").shown, "Power\t12.00 EUR");
+        assert_eq!(line("Power........12.00 EUR").shown, "Power\t12.00 EUR");
+        assert_eq!(line("And so on...").shown, "And so on...");
+        assert_eq!(line(&".".repeat(400)).shown, "");
+    }
+
+    #[test]
+    fn a_part_of_an_address_is_no_word() {
+        let is_in_address = |text: &str| {
+            let line = line(text);
+            line.find(&Label::from("invoice")).map(|found| line.is_in_address(found))
+        };
+        for text in ["invoice@power.example", "power.example/invoice", "pay@invoice.example"] {
+            assert_eq!(is_in_address(text), Some(true), "{text}");
+        }
+        assert_eq!(is_in_address("Your invoice. Thank you"), Some(false));
     }
 }

@@ -1,8 +1,11 @@
 //! Which of several instalments is to be paid, told from a list of them.
 
+use crate::extract::Template;
 use crate::extract::amount;
-use crate::extract::dates::dates;
-use crate::extract::line::Found;
+use crate::extract::dates::{dates, is_month};
+use crate::extract::label::Labels;
+use crate::extract::line::{Found, Line};
+use crate::extract::sentence::{is_numbered, names_several};
 use crate::extract::total::Totals;
 use portcullis_protocol::{Date, Money};
 
@@ -49,7 +52,11 @@ impl Totals<'_> {
         let heading = first.line.checked_sub(1).and_then(|at| self.lines.get(at));
         let is_next = heading.is_some_and(|line| line.has_any(&self.base.next));
         let is_list = heading.is_some_and(|line| line.has_any(&self.base.instalment));
-        if rows.iter().filter(|row| row.is_named || is_next || is_list).count() < 2 {
+        // `3 December 2026 | 12.00 EUR | next`, if something is paid in parts.
+        let is_in_parts = rows.iter().any(|row| row.is_paid)
+            && are_ascending(&rows)
+            && (self.names_parts() || self.names_sum_of(&rows));
+        if rows.iter().filter(|row| row.is_named || is_next || is_list || is_in_parts).count() < 2 {
             return None;
         }
         let open: Vec<&Instalment> = rows.iter().filter(|row| !row.is_paid).collect();
@@ -64,6 +71,20 @@ impl Totals<'_> {
             (false, true) => Some(Scheduled::Unclear),
             (false, false) => None,
         }
+    }
+
+    /// Whether the mail says that something is paid in parts: `instalment 2 of 3`, `in three instalments`.
+    fn names_parts(&self) -> bool {
+        let all = || std::iter::once(self.subject).chain(self.lines);
+        all().any(|line| names_counted(line, self.base) || names_several(line))
+    }
+
+    /// Whether an amount outside the list is what its entries come to.
+    fn names_sum_of(&self, rows: &[Instalment]) -> bool {
+        let Some((first, last)) = rows.first().zip(rows.last()) else { return false };
+        let sum = rows.iter().fold(0_i64, |sum, row| sum.saturating_add(row.money.minor_units()));
+        let is_sum = |other: Money| other.minor_units() == sum && other.currency() == first.money.currency();
+        self.amounts.iter().any(|(at, other)| !(first.line..=last.line).contains(at) && is_sum(*other))
     }
 
     /// The first list of several entries that each have a day of their own or a number.
@@ -109,13 +130,57 @@ impl Totals<'_> {
     }
 }
 
+/// Whether each entry has a later day than the one before it.
+fn are_ascending(rows: &[Instalment]) -> bool {
+    rows.windows(2).all(|pair| matches!(pair, [a, b] if a.day.is_some() && a.day < b.day))
+}
+
+/// Whether a line names an instalment and says which one it is: `3rd instalment`, `rata 2 di 3`. What other things are
+/// called as well has to say of how many.
+pub(super) fn names_counted(line: &Line, base: &Template) -> bool {
+    let is_other = |found: &Found| {
+        let said = line.shown.get(found.start..found.end).unwrap_or_default().to_lowercase();
+        ALSO_OTHERS.contains(&said.as_str())
+    };
+    let is_beside = |found: Found| ends_counted(line.before(found)) || is_count(line.after(found));
+    let is_of_many = |found: Found| {
+        let after: Vec<&str> = line.after(found).split_whitespace().take(3).collect();
+        is_numbered(&after.join(" "))
+    };
+    let places = |labels: &Labels| line.places_of(labels.iter()).collect::<Vec<_>>();
+    let places = [places(&base.instalment), places(&base.instalment_numbered)].concat();
+    places.into_iter().any(|found| is_of_many(found) || (!is_other(&found) && is_beside(found)))
+}
+
+/// Whether a text ends with which one it is: `3rd`, `3^`, `2ª`, `second`.
+fn ends_counted(text: &str) -> bool {
+    let word = text.split_whitespace().next_back().unwrap_or_default().to_lowercase();
+    let digits = word.len() - word.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+    let sign = word.get(digits..).unwrap_or_default();
+    FIRST_WORDS.contains(&word.as_str()) || ((1..=2).contains(&digits) && ORDINALS.contains(&sign))
+}
+
+/// Whether a text begins with a number of one or two digits that is no day, no share and no amount.
+fn is_count(text: &str) -> bool {
+    let mut words = text.trim_start_matches(|c: char| !c.is_alphanumeric() && c != '-').split_whitespace();
+    let (first, next) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+    let is_unit = is_month(&next.to_lowercase()) || next.starts_with(['%', '€', '$', '£']) || amount::is_code(next);
+    is_short_number(first.trim_end_matches(':')) && !is_unit
+}
+
+/// Behind the number of one of several.
+const ORDINALS: [&str; 14] = ["st", "nd", "rd", "th", ".", ".ª", "ª", "º", "°", "^", "e", "a", "ème", "er"];
+/// Words for an instalment that other things are called by as well.
+const ALSO_OTHERS: [&str; 8] = ["part", "payment", "zahlung", "teilbetrag", "deel", "betaling", "pago", "pagamento"];
+
 /// Whether a line begins with which one it is: `1st`, `2)`, `3.ª`, `4 |`, `II`.
 fn is_counted(text: &str) -> bool {
     let text = text.trim_start_matches(|c: char| !c.is_alphanumeric());
     let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
     let rest = text.get(digits..).unwrap_or_default();
     let is_short = (1..=2).contains(&digits);
-    let ends = ["st", "nd", "rd", "th", ")", "\t", ".ª", "ª", ".º", "º", "°", "e ", "er ", "ère", "ème", ". ", "a "];
+    let ends =
+        ["st", "nd", "rd", "th", ")", "\t", "^", ".ª", "ª", ".º", "º", "°", "e ", "er ", "ère", "ème", ". ", "a "];
     let roman = text.split(' ').next().unwrap_or_default();
     (is_short && ends.iter().any(|end| rest.starts_with(end)))
         || (!roman.is_empty() && roman.chars().all(|c| matches!(c, 'I' | 'V' | 'X')))
@@ -170,7 +235,7 @@ const FIRST_WORDS: [&str; 29] = [
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::extract::Refusal;
+    use crate::extract::{Refusal, Templates};
 
     fn read(text: &str) -> Option<Result<String, Refusal>> {
         let bill = crate::extract::words("Your bill", text)?;
@@ -191,9 +256,28 @@ mod tests {
         assert!(read(alike).is_some_and(|read| read.is_ok_and(|read| read.starts_with("12.00 EUR"))));
         let unlike = "Total 36.00 EUR\n1st instalment 3 December 2026 12.00 EUR\n2nd instalment 3 May 2027 24.00 EUR";
         assert_eq!(read(unlike), Some(Err(Refusal::AmbiguousAmount)));
+        // Neither a number nor a word for it, but the subject or a sentence says that it is paid in parts.
+        let rows = "3 March 2026\t12.00 EUR\tpaid\n3 December 2026\t12.01 EUR\tnext\n3 May 2027\t12.01 EUR\tplanned";
+        let parts = format!("Instalment 2 of 3 of what you bought\n{rows}\nTotal 36.02 EUR");
+        assert_eq!(read(&parts), Some(Ok("12.01 EUR 2026-12-03".into())));
+        let sum = format!("{rows}\nOrder total 36.02 EUR");
+        assert_eq!(read(&sum), Some(Ok("12.01 EUR 2026-12-03".into())), "they come to it");
+        assert_ne!(read(&format!("{rows}\nTotal 40.02 EUR")), Some(Ok("12.01 EUR 2026-12-03".into())));
         // Items are no instalments.
         let items = "1\tLamp\t10.00 EUR\n2\tCable\t2.00 EUR\nTotal\t12.00 EUR";
         assert_eq!(read(items), Some(Ok("12.00 EUR -".into())));
+    }
+
+    #[test]
+    fn an_instalment_says_which_one_it_is() {
+        let counts = |text: &str| names_counted(&crate::extract::line::line(text), Templates::any_language());
+        for text in ["3^ rata", "2ª cuota", "deuxième mensualité", "Payment 3 of 6", "Rate 4", "Parcela 3 do acordo"]
+        {
+            assert!(counts(text), "{text}");
+        }
+        for text in ["Part 2: how to save", "Your first payment", "Rate 3 %", "Instalment", "Rate 3 Mai 2026"] {
+            assert!(!counts(text), "{text}");
+        }
     }
 
     #[test]

@@ -3,11 +3,12 @@
 use crate::extract::Refusal;
 use crate::extract::Templates;
 use crate::extract::amount::{self, Currencies};
-use crate::extract::assertion::{says_together, sentences};
+use crate::extract::assertion::{is_denied, says_together, sentences};
 use crate::extract::dates::{dates, is_month, names_day};
 use crate::extract::label::Labels;
 use crate::extract::line::{Found, Line, folded, sentence};
 use crate::extract::marks::Marks;
+use crate::extract::schedule::names_counted;
 use crate::extract::total::{Settled, Totals};
 use portcullis_protocol::Money;
 
@@ -127,16 +128,19 @@ impl Totals<'_> {
     /// The amount of a sentence that also says the day on which it is due, and whether it is an instalment.
     fn due_amount(&self, lines: &[Line], at: usize) -> Option<(Money, bool)> {
         let of = |sentence: &Line| {
-            let asks = || {
-                sentence.has_any(&self.base.due) || sentence.has_any(&self.base.demand) || self.asks_together(sentence)
-            };
+            // `It isn't payable until July`
+            let says = |labels: &Labels| sentence.places_of(labels.iter()).any(|found| !is_denied(sentence, found));
+            let asks = || says(&self.base.due) || says(&self.base.demand) || self.asks_together(sentence);
             let days = || dates(&sentence.shown, self.order).map_or(usize::MAX, |dates| dates.len());
             let is_dated = || matches!((days(), names_day(&sentence.shown)), (1, _) | (0, true));
             // What is in brackets explains.
             let mut amounts = amount::amounts(&amount::outside_brackets(&sentence.shown), self.currencies);
             amounts.dedup();
             match amounts.as_slice() {
-                [amount] if is_dated() && asks() => Some((*amount, self.is_one_of_several(sentence))),
+                // What is paid in several parts is not due on a day.
+                [amount] if is_dated() && asks() && !names_several(sentence) => {
+                    Some((*amount, self.is_one_of_several(sentence)))
+                }
                 _ => None,
             }
         };
@@ -151,7 +155,8 @@ impl Totals<'_> {
         let alone = (self.has_amount(at) && !marks.has_part()).then(alone).flatten();
         alone.or_else(|| {
             let goes_on = self.has_amount(at) != self.has_amount(at + 1) && !is_part(at) && !is_part(at + 1);
-            of(&sentence(lines, at).filter(|_| goes_on)?)
+            let both = sentence(lines, at).filter(|_| goes_on)?;
+            sentences(&both.shown).find_map(|text| of(&crate::extract::line::line(text)))
         })
     }
 
@@ -166,7 +171,7 @@ impl Totals<'_> {
             let mut after = line.after(found).split_whitespace().take(2);
             before.is_some_and(is_short) || after.any(is_short)
         };
-        line.places_of(self.base.instalment.iter()).any(is_numbered)
+        line.places_of(self.base.instalment.iter()).any(is_numbered) || names_counted(line, self.base)
     }
 
     /// What one of several instalments comes to: `instalment 2 of 5: 60.00 EUR`. If it does not say which one it is,
@@ -214,7 +219,8 @@ impl Totals<'_> {
             let numbered = numbered && !is_of_item;
             let is_over = amount::has_negative(&line.shown)
                 || line.has_any(&self.base.settled)
-                || (is_of_item && amount.is_none());
+                || (is_of_item && amount.is_none())
+                || self.is_included(line, found);
             parts.extend(
                 first.filter(|part| Some(*part) != amount && !is_over && !is_item()).map(|part| (part, numbered)),
             );
@@ -226,6 +232,24 @@ impl Totals<'_> {
         let Some((part, numbered)) = parts.first().copied() else { return whole };
         let is_one = parts.iter().all(|(other, _)| *other == part);
         Some(if is_one && numbered { Ok(part) } else { Err(Refusal::AmbiguousAmount) })
+    }
+
+    /// Whether a line says of an instalment that it is in another amount: `payment 19 of 36, 27.77 EUR included`.
+    fn is_included(&self, line: &Line, name: Found) -> bool {
+        let within = |text: &str| {
+            let word = folded(text.trim_matches(|c: char| !c.is_alphanumeric()));
+            self.base.within.iter().any(|label| label.folded == word)
+        };
+        let before = sentences(line.before(name)).last().unwrap_or_default();
+        let is_before = before.split_whitespace().any(within);
+        let after = line.after(name);
+        let behind = amount::first_end_with_sign(after, self.currencies).and_then(|end| after.get(end..));
+        // `60.00 EUR incl. VAT` is all of it.
+        let is_last = |behind: &str| {
+            let ends = behind.trim_start().split_once(['.', ',', ';', ')']).map_or(behind, |(sentence, _)| sentence);
+            within(ends) && !line.has_any(&self.base.tax)
+        };
+        is_before || behind.is_some_and(is_last)
     }
 
     /// Whether the amounts of a line come to an amount.
@@ -266,7 +290,12 @@ impl Totals<'_> {
     /// The only amount that is no part, if it is asked for beside it.
     pub(super) fn demanded(&self) -> Read {
         let mut only: Option<(usize, Money)> = None;
-        for (at, amount) in &self.amounts {
+        // Beside rows of a table, what is only told counts if it is larger.
+        let stated = self.entered();
+        let is_row = |at: usize| self.lines.get(at).is_some_and(Line::is_row);
+        let are_rows = stated.iter().all(|(at, stated)| is_row(*at) && self.is_largest_of_all(*stated));
+        let all = if are_rows { stated } else { &self.amounts };
+        for (at, amount) in all {
             let (at, amount, line, marks) = (*at, *amount, self.lines.get(*at)?, self.marks.get(*at)?);
             let until = line.shown.get(..marks.first_end().unwrap_or(line.shown.len())).unwrap_or_default();
             let is_larger = |(_, other): &(usize, Money)| other.minor_units() > amount.minor_units();
@@ -363,7 +392,7 @@ fn has_digit(text: &str) -> bool {
 }
 
 /// Whether a text has `2 of 5` or `2/5` in any language.
-fn is_numbered(text: &str) -> bool {
+pub(super) fn is_numbered(text: &str) -> bool {
     let words: Vec<&str> =
         text.split(|c: char| !c.is_alphanumeric() && c != '/').filter(|word| !word.is_empty()).collect();
     let is_number = |word: &str| word.len() <= 2 && word.chars().all(|c| c.is_ascii_digit()) && !word.is_empty();

@@ -107,6 +107,9 @@ pub struct Template {
     /// your payment`.
     #[serde(default)]
     pub(crate) not_bill_together: Vec<[Labels; 2]>,
+    /// The same of what was ordered, sent or lent. It does not count in a bill that says until when to pay.
+    #[serde(default)]
+    pub(crate) ordered_together: Vec<[Labels; 2]>,
     /// The same of bills that are taken back: these count whatever else is owed.
     #[serde(default)]
     pub(crate) withdrawn_together: Vec<[Labels; 2]>,
@@ -140,6 +143,9 @@ pub struct Template {
     /// Words with which a mail is no bill if they stand in its subject or in a heading: bills speak of such things too.
     #[serde(default)]
     pub(crate) not_bill_title: Labels,
+    /// What programs say of those whom the reader bills, however they say it: `when your customer opens it`.
+    #[serde(default)]
+    pub(crate) customer: Labels,
     /// Names of what is paid before the whole.
     #[serde(default)]
     pub(crate) deposit: Labels,
@@ -243,6 +249,7 @@ const KINDS: &[Kind<Labels>] = kinds![
     (next, false),
     (settled, false),
     (not_bill_title, false),
+    (customer, false),
     (deposit, false),
     (informs, false),
     (several, false),
@@ -265,6 +272,7 @@ const KINDS: &[Kind<Labels>] = kinds![
 /// Every kind of pairs.
 const PAIRS: &[Kind<Vec<[Labels; 2]>>] = kinds![
     (not_bill_together, false),
+    (ordered_together, false),
     (withdrawn_together, false),
     (settled_together, false),
     (apart_together, false),

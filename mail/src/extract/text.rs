@@ -2,12 +2,12 @@
 
 use crate::extract::amount::{self, Currencies, Stated};
 use crate::extract::assertion::{is_asserted, is_denied, says_of_past, says_together};
-use crate::extract::dates::{self, Order, dates, first_date, names_day};
+use crate::extract::dates::{self, Order, dates, first_date, is_month, names_day};
 use crate::extract::label::{Label, Labels};
 use crate::extract::line::{Found, GAP, Line, folded, goes_on, line, lines, sentence};
 use crate::extract::marks::Marks;
-use crate::extract::schedule::Scheduled;
-use crate::extract::total::{Totals, value};
+use crate::extract::schedule::{Scheduled, names_counted};
+use crate::extract::total::{Totals, is_linked, value};
 use crate::extract::{Bill, Extracted, Refusal, Template, Templates, period};
 use crate::iban::Iban;
 use portcullis_protocol::{Currency, Date, Money};
@@ -15,29 +15,51 @@ use std::cell::LazyCell;
 
 /// Words before the day on which something was written or began.
 const BEFORE_PAST_DATES: [&str; 11] = ["of", "dated", "from", "since", "vom", "seit", "du", "del", "van", "dal", "ab"];
+/// Those of them that are no part of the date itself, as in `the 1st of December`.
+const FROM: [&str; 3] = ["from", "since", "dated"];
+/// Words before something that has yet to happen: `nach Zahlungseingang`, `merci d'avoir choisi`.
+const BEFORE_EVENTS: [&str; 22] = [
+    "after", "upon", "until", "nach", "bei", "bis", "vor", "après", "avant", "pour", "tras", "antes", "hasta", "na",
+    "bij", "voor", "tot", "dopo", "prima", "fino", "após", "até",
+];
 /// Letters of a word that asks for a payment by itself: shorter ones, as `payable`, are said of offers too.
 const DEMAND_LETTERS: usize = 9;
 /// What words for the day of a payment are made of, in any language.
-const PAYMENT_STEMS: [&str; 17] = [
-    "due", "pay", "debit", "collect", "fallig", "zahl", "abbuch", "einzug", "regl", "prelev", "echeance", "pag",
-    "venc", "betal", "verval", "incass", "scad",
+const PAYMENT_STEMS: [&str; 18] = [
+    "due", "pay", "settl", "debit", "collect", "fallig", "zahl", "abbuch", "einzug", "regl", "prelev", "echeance",
+    "pag", "venc", "betal", "verval", "incass", "scad",
 ];
 /// What headings of reminders say, in any language.
-const LATE: [&str; 14] = [
+const LATE: [&str; 29] = [
     "pastdue",
     "overdue",
     "arrears",
+    "unpaid",
+    "reminder",
+    "finalnotice",
     "uberfallig",
     "verzug",
     "ruckstand",
+    "unbezahlt",
+    "mahnung",
+    "erinnerung",
     "enretard",
     "impaye",
-    "scadut",
-    "insolut",
-    "achterstallig",
-    "ematraso",
+    "rappel",
+    "relance",
     "enmora",
     "vencid",
+    "impagad",
+    "recordatorio",
+    "scadut",
+    "insolut",
+    "sollecito",
+    "achterstallig",
+    "onbetaald",
+    "herinnering",
+    "aanmaning",
+    "ematraso",
+    "lembrete",
 ];
 /// Words behind the number of days within which to pay.
 const DAYS: [&str; 10] = ["day", "days", "tag", "tage", "tagen", "jours", "días", "dias", "giorni", "dagen"];
@@ -53,6 +75,25 @@ const SUBJECT_WORDS: usize = 3;
 const HEADING_WORDS: usize = 6;
 /// Amounts that a mail asks for: what asks for more is a list.
 const MAX_OWED: usize = 60;
+/// Before what is left of the number of a card.
+const ENDING_IN: [&str; 14] = [
+    "ending in",
+    "ending",
+    "endet auf",
+    "endend auf",
+    "endung",
+    "se terminant par",
+    "finissant par",
+    "terminada en",
+    "che termina con",
+    "terminante con",
+    "eindigend op",
+    "eindigt op",
+    "terminada em",
+    "terminado em",
+];
+/// Rows whose amounts may come to the one below them.
+const MAX_SUMMED: usize = 12;
 /// Digits of the number of an account, at least.
 const NUMBER_DIGITS: usize = 3;
 /// Lines of a text among which its title is.
@@ -210,14 +251,6 @@ impl<'t> Words<'t> {
     fn announces(&self, subject: &Line, lines: &[Line]) -> bool {
         let owed = LazyCell::new(|| self.demanded_amounts(lines));
         let is_bill = mention(self.labels(|words| &words.bill), subject, lines) || self.is_titled_bill(subject, lines);
-        // DBG-BEGIN
-        if std::env::var_os("DBG").is_some() {
-            let all = Templates::any_language();
-            eprintln!("  bill {is_bill} account {} asks {} evidence {} owed {:?}", self.is_account(lines), self.asks_for_payment(subject, lines, || owed.is_some()), self.has_evidence(lines), *owed);
-            for line in lines.iter().chain([subject]) { for l in all.choice.iter().filter(|l| line.has(l)) { eprintln!("  choice {} in {:?}", l.folded, line.shown); } }
-            for at in 0..lines.len() { if self.asks_on_day(lines, at) { eprintln!("  on day {:?}", lines[at].shown); } }
-        }
-        // DBG-END
         if !is_bill && !self.is_account(lines) && !self.asks_for_payment(subject, lines, || owed.is_some()) {
             return false;
         }
@@ -228,6 +261,8 @@ impl<'t> Words<'t> {
         };
         // What is owed until a day is owed, whatever else is told beside it.
         let is_asked = LazyCell::new(|| (0..lines.len()).any(|at| self.asks_on_day(lines, at)));
+        // `Payment to arrive by 15 December`, `after receipt of the payment`
+        let is_ahead = |line: &Line, label: &Label| line.places(label).all(|found| self.is_yet_to_be(line, found));
         let is_told_beside = |line: &Line, label: &Label| {
             line.find(label).is_some_and(|found| found.start > 0)
                 && (owed.is_some() || (line.words() > HEADING_WORDS && *is_asked))
@@ -244,6 +279,7 @@ impl<'t> Words<'t> {
         let says = |label: &Label, at, line: &Line| {
             is_stated(label, line)
                 && !is_of_before(label, line)
+                && !is_ahead(line, label)
                 && (label.words > 1 || (decides(at, line) && !is_told_beside(line, label)))
                 && !is_entry(lines, at)
         };
@@ -255,10 +291,16 @@ impl<'t> Words<'t> {
             return !own.not_bill.iter().any(is_said);
         }
         let all = Templates::any_language();
+        // What was ordered and sent may be paid later, if the mail says until when.
+        let is_paid_later = LazyCell::new(|| {
+            subject.has_any(self.labels(|words| &words.bill)) && (*is_asked || self.has_due_entry(lines))
+        });
         // Cells of a heading are not a sentence.
         let together = |line: &Line| {
+            let says = |pairs: &[[Labels; 2]]| pairs.iter().any(|pair| says_together(line, pair));
             !line.is_row()
-                && (all.not_bill_together.iter().any(|pair| says_together(line, pair))
+                && (says(&all.not_bill_together)
+                    || (says(&all.ordered_together) && !*is_paid_later)
                     || all.settled_together.iter().any(|pair| says_of_past(line, pair)))
         };
         // In the line, or in the sentence that goes on in the next one.
@@ -277,19 +319,11 @@ impl<'t> Words<'t> {
         let is_withdrawn = |at: usize| is_in(at, &withdraws);
         let is_none = all.not_bill_title.iter().any(is_titled)
             || all.not_bill.iter().any(is_said)
+            || lines.iter().any(names_customer)
             || together(subject)
             || withdraws(subject)
             || (0..lines.len()).any(is_withdrawn)
             || (0..lines.len()).any(is_told);
-        // DBG-BEGIN
-        if std::env::var_os("DBG").is_some() {
-            for label in all.not_bill_title.iter().filter(|l| is_titled(l)) { eprintln!("  none: title {}", label.folded); }
-            for label in all.not_bill.iter().filter(|l| is_said(l)) { eprintln!("  none: not_bill {}", label.folded); }
-            if together(subject) || withdraws(subject) { eprintln!("  none: subject together"); }
-            for at in (0..lines.len()).filter(|at| is_withdrawn(*at) || is_told(*at)) { eprintln!("  none: told {:?}", lines[at].shown); }
-            if self.is_waived(lines) { eprintln!("  none: waived"); }
-        }
-        // DBG-END
         !is_none && !self.is_waived(lines)
     }
 
@@ -318,6 +352,30 @@ impl<'t> Words<'t> {
         (1..=MAX_OWED).contains(&owed.len()).then_some(owed)
     }
 
+    /// Whether something at a place has yet to happen: a day stands behind it until which, or a word before it.
+    fn is_yet_to_be(&self, line: &Line, found: Found) -> bool {
+        let is_until =
+            |due: Found| due.start >= found.end && line.shown.get(found.end..due.start).is_some_and(is_linked);
+        let before = line.before(found);
+        let last = before.split_whitespace().next_back().unwrap_or_default().to_lowercase();
+        // `Merci d'avoir choisi`
+        let is_elided = before.ends_with(['\'', '\u{2019}']) && line.after(found).starts_with(' ');
+        BEFORE_EVENTS.contains(&last.as_str()) || is_elided || line.places_of(self.base.due.iter()).any(is_until)
+    }
+
+    /// Whether an entry says the day of a payment.
+    fn has_due_entry(&self, lines: &[Line]) -> bool {
+        let mut of_payment = self.base.due.iter().filter(|label| is_of_payment(label));
+        let is_dated = |label: &Label| {
+            lines
+                .iter()
+                .enumerate()
+                .filter(|(_, line)| is_short(line))
+                .any(|(at, line)| line.find(label).is_some_and(|found| names_day(beside(lines, at, found))))
+        };
+        of_payment.any(is_dated)
+    }
+
     /// Whether a day is said until which something is to be paid.
     fn says_day(&self, lines: &[Line]) -> bool {
         let is_due = |at: usize| {
@@ -329,11 +387,9 @@ impl<'t> Words<'t> {
 
     /// Whether a sentence asks for a payment and says a day.
     fn asks_on_day(&self, lines: &[Line], at: usize) -> bool {
-        // Other things have a day as well: `delivery until 9 December`.
-        let of_payment = |label: &Label| PAYMENT_STEMS.iter().any(|stem| label.folded.contains(stem));
         let is_due = |line: &Line| {
             let mut due = self.base.due.iter();
-            line.words() > CAPTION_WORDS && due.any(|label| is_stated(label, line) && of_payment(label))
+            line.words() > CAPTION_WORDS && due.any(|label| is_stated(label, line) && is_of_payment(label))
         };
         // One word is enough beside an amount: `we debit`.
         let demands = |line: &Line| {
@@ -397,9 +453,7 @@ impl<'t> Words<'t> {
     /// reader no choice, whatever it is called.
     fn asks_for_payment(&self, subject: &Line, lines: &[Line], is_owed: impl Fn() -> bool) -> bool {
         let all = Templates::any_language();
-        // `invoice.example` is no example.
-        let is_word = |line: &Line, found: Found| !line.before(found).ends_with(['.', '/', '@']);
-        let is_choice = |line: &Line| line.places_of(all.choice.iter()).any(|found| is_word(line, found));
+        let is_choice = |line: &Line| all.choice.iter().any(|label| names_choice(line, label));
         let is_on_day = || (0..lines.len()).any(|at| self.asks_on_day(lines, at));
         lines.iter().any(|line| amount::has_currency(&line.shown))
             && self.has_evidence(lines)
@@ -420,12 +474,19 @@ impl<'t> Words<'t> {
             is_short(line) && line.places_of(self.base.due.iter()).any(|found| names_day(beside(lines, at, found)))
         };
         let names = |line: &Line| names_own_account(&line.shown) || accounts(line).any(|iban| iban.is_some());
-        lines.iter().enumerate().any(|(at, line)| is_numbered(at, line) || is_dated(at, line) || names(line))
+        let is_sum =
+            |at: usize, line: &Line| is_short(line) && line.has_any(&self.base.owed) && comes_of_rows(lines, at);
+        let says =
+            |at: usize, line: &Line| is_numbered(at, line) || is_dated(at, line) || names(line) || is_sum(at, line);
+        lines.iter().enumerate().any(|(at, line)| says(at, line))
     }
 
     /// Whether the subject or a heading calls the mail by a name that other mail has as well.
     fn is_titled_bill(&self, subject: &Line, lines: &[Line]) -> bool {
-        titles(subject, lines).any(|line| self.base.bill_title.iter().any(|label| is_stated(label, line)))
+        let is_title = |line: &Line, label: &Label| is_stated(label, line) && !is_only_in_address(line, label);
+        titles(subject, lines).any(|line| {
+            self.base.bill_title.iter().any(|label| is_title(line, label)) || names_counted(line, self.base)
+        })
     }
 
     /// Whether the bill may be written in English, where a month may stand before its day.
@@ -438,13 +499,6 @@ impl<'t> Words<'t> {
         let currencies = text.currencies(self.own.currency);
         let lines = (text.subject, text.lines);
         let totals = Totals::new(lines, &text.marks, currencies, text.order, self.template(), self.base);
-        // DBG-BEGIN
-        if std::env::var_os("DBG").is_some() {
-            let base = self.base;
-            eprintln!("  total {:?}\n  owed {:?}\n  whole {:?}\n  scheduled {:?} asked {:?} on_a_day {:?} instalment {:?} demanded {:?} remainder {:?}", totals.total(), totals.dbg_owed(base), totals.dbg_whole(base), totals.scheduled(), totals.dbg_asked(), totals.on_a_day(None), totals.instalment(None), totals.demanded(), totals.remainder());
-            totals.dbg_amounts();
-        }
-        // DBG-END
         match totals.total()? {
             // What asks for nothing is no bill, unless it says what came to that.
             Ok(amount) if amount.minor_units() == 0 && totals.is_largest(amount) => None,
@@ -518,7 +572,10 @@ impl<'t> Words<'t> {
             _ => None,
         };
         // A reminder tells when it was due before.
-        let due = due.filter(|due| !is_overdue(text) || latest_day(text).is_none_or(|latest| latest <= *due));
+        let is_last = |due: &Date| !is_overdue(text) || latest_day(text).is_none_or(|latest| latest <= *due);
+        let due = due
+            .filter(is_last)
+            .or_else(|| self.asked_for_on(text, amount).filter(|_| is_overdue(text)).filter(is_last));
         let mut covered = None;
         for value in values(text.lines, &text.marks, self.labels(|words| &words.period)) {
             if let [start, end, ..] = dates(value.text, text.order)?.as_slice() {
@@ -571,9 +628,58 @@ fn latest_day(text: &Text<'_>) -> Option<Date> {
 fn dates_a_document(line: &Line) -> bool {
     let words: Vec<&str> = line.shown.split_whitespace().collect();
     let is_from = |word: &str| BEFORE_PAST_DATES.contains(&word.to_lowercase().as_str());
-    words
-        .windows(2)
-        .any(|pair| matches!(pair, [word, next] if is_from(word) && next.starts_with(|c: char| c.is_ascii_digit())))
+    // `Payable from February 1, 2027`
+    let is_month_next =
+        |word: &str, next: &str| FROM.contains(&word.to_lowercase().as_str()) && is_month(&next.to_lowercase());
+    let is_day_next = |word: &str, next: &str| is_from(word) && next.starts_with(|c: char| c.is_ascii_digit());
+    words.windows(2).any(|pair| matches!(pair, [word, next] if is_day_next(word, next) || is_month_next(word, next)))
+}
+
+/// Whether a line speaks of somebody whom the reader bills; `Ihr Kunden-Konto` does not.
+fn names_customer(line: &Line) -> bool {
+    let customers = &Templates::any_language().customer;
+    line.places_of(customers.iter()).any(|found| !line.after(found).starts_with('-'))
+}
+
+/// Whether a label for a day is one of a payment: other things have a day as well, as in `delivery until 9 December`.
+fn is_of_payment(label: &Label) -> bool {
+    PAYMENT_STEMS.iter().any(|stem| label.folded.contains(stem))
+}
+
+/// Whether a line has a word by which the reader is left a choice. What has a number was chosen already: `order 4711`.
+fn names_choice(line: &Line, label: &Label) -> bool {
+    let is_choice = |found: Found| {
+        let said = line.shown.get(found.start..found.end).unwrap_or_default();
+        // `Pension Credit` is not the `crédit` of French.
+        let is_other_word = label.is_accented && said.is_ascii() && said.contains(char::is_lowercase);
+        let next = line.after(found).trim_start_matches(|c: char| !c.is_alphanumeric());
+        let next = next.split([' ', GAP]).next().unwrap_or_default();
+        let is_numbered =
+            next.chars().filter(char::is_ascii_digit).count() >= NUMBER_DIGITS && !next.contains([',', '.']);
+        !line.is_in_address(found) && !is_other_word && !is_numbered
+    };
+    line.may_have(label) && line.places(label).any(is_choice)
+}
+
+/// Whether a line says a label in addresses alone: `invoice@shop.example` does not call a mail an invoice.
+fn is_only_in_address(line: &Line, label: &Label) -> bool {
+    line.may_have(label) && line.places(label).all(|found| line.is_in_address(found))
+}
+
+/// Whether the amounts of the rows above a line come to the one that it ends with.
+fn comes_of_rows(lines: &[Line], at: usize) -> bool {
+    let last = |at: usize| amount::signed(&lines.get(at)?.shown, any_currency()).last().copied();
+    let Some(total) = last(at).filter(|total| !total.is_negative) else { return false };
+    let (mut sum, mut count) = (0_i64, 0_usize);
+    for above in (at.saturating_sub(MAX_SUMMED)..at).rev() {
+        let Some(row) = last(above).filter(|row| row.money.currency() == total.money.currency()) else { return false };
+        let units = row.money.minor_units();
+        (sum, count) = (sum.saturating_add(if row.is_negative { -units } else { units }), count + 1);
+        if count > 1 && sum == total.money.minor_units() {
+            return true;
+        }
+    }
+    false
 }
 
 /// What stands beside a label, or below it; nothing if there is nothing.
@@ -626,9 +732,11 @@ fn speaks_of_another(text: &Text<'_>, at: usize, found: Option<Found>, amount: M
     !line.is_row() && !amounts.is_empty() && !amounts.contains(&amount)
 }
 
-/// Whether the subject or a line of the mail has one of the labels.
+/// Whether the subject or a line of the mail has one of the labels, and not in an address.
 fn mention(labels: &Labels, subject: &Line, lines: &[Line]) -> bool {
-    labels.iter().any(|label| subject.has(label) || lines.iter().any(|line| line.has(label)))
+    let has =
+        |line: &Line, label: &Label| line.may_have(label) && line.places(label).any(|found| !line.is_in_address(found));
+    labels.iter().any(|label| has(subject, label) || lines.iter().any(|line| has(line, label)))
 }
 
 /// Whether a line enters what was paid into an account, as bills list it above what is owed now: `Payment received,
@@ -723,13 +831,17 @@ fn accounts(line: &Line) -> impl Iterator<Item = Option<Iban>> {
     starts.filter_map(|at| line.shown.get(at..)).filter(begins).map(iban_at)
 }
 
-/// Whether a text has what is left of the number of the reader's card or account: `•••• 2204`, `**** 4471`.
+/// Whether a text has what is left of the number of the reader's card or account: `•••• 2204`, `**** 4471`, `ending in
+/// 2204`.
 fn names_own_account(text: &str) -> bool {
     let is_number = |end: &str| {
         let digits = end.trim_start_matches(['•', '*', ' ']);
         digits.bytes().take_while(u8::is_ascii_digit).count() >= NUMBER_DIGITS
     };
+    let lower = text.to_lowercase();
+    let is_named = |words: &&str| lower.split_once(*words).is_some_and(|(_, end)| is_number(end));
     ["••", "**"].iter().filter_map(|mask| text.split_once(mask)).any(|(_, end)| is_number(end))
+        || ENDING_IN.iter().any(|words| is_named(&words))
 }
 
 /// What all accounts of a text are in, whether they are to be paid to or debited.
@@ -936,29 +1048,3 @@ mod tests {
         assert_eq!(behind.iter().map(|value| value.text).collect::<Vec<_>>(), ["12,00 €"]);
     }
 }
-
-// DBG-BEGIN
-#[cfg(test)]
-mod dbg {
-    use super::*;
-    #[test]
-    fn dbg_layouts() {
-        let Ok(wanted) = std::env::var("DBG") else { return };
-        for item in wanted.split(' ') {
-            let (file, number) = item.split_once(':').expect("file:number");
-            let path = format!("{}/tests/layouts/{file}.txt", env!("CARGO_MANIFEST_DIR"));
-            let text = std::fs::read_to_string(path).expect("file");
-            let Some(layout) = text.split("\n== ").nth(number.parse().expect("number")) else { continue };
-            let (head, body) = layout.split_once('\n').expect("head");
-            let (said, subject) = head.split_once(" | ").expect("subject");
-            let currency = said.split_whitespace().nth(3).and_then(|code| code.to_uppercase().parse().ok());
-            let shown = if body.starts_with('<') { crate::extract::html::view(body).shown } else { body.to_owned() };
-            eprintln!("=== {item} {head}");
-            let templates = Templates::none();
-            let reading = Reading { domain: None, currency, templates: &templates };
-            let read = reading.bill(subject, &[shown], false);
-            eprintln!("  => {:?}", read.map(|read| read.map(|bill| (bill.amount.to_string(), bill.due))));
-        }
-    }
-}
-// DBG-END

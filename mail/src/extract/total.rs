@@ -120,7 +120,9 @@ impl<'t> Totals<'t> {
                     let outside = amount::amounts(&amount::outside_brackets(counted), currencies);
                     amounts = if outside.is_empty() { amounts } else { outside };
                 }
-                found.extend(amounts.into_iter().map(|amount| (at, amount, piece.manner == Manner::Stated)));
+                // `From 10.00 EUR to 20.00 EUR` is no entry.
+                let is_stated = piece.manner == Manner::Stated && (result.is_some() || !amount::is_range(counted));
+                found.extend(amounts.into_iter().map(|amount| (at, amount, is_stated)));
             }
         }
         let amounts: Vec<(usize, Money)> = found.iter().map(|(at, amount, _)| (*at, *amount)).collect();
@@ -172,12 +174,13 @@ impl<'t> Totals<'t> {
         let scheduled = if own.is_none() { self.scheduled() } else { None };
         if let Some(read) = self.owed_behind(&words.owed) {
             return match scheduled {
+                // Several that are late come to it.
+                _ if read.is_ok_and(|(owed, at)| self.is_sum_above(owed, at)) => Some(amount(read)),
                 Some(Scheduled::One(next, _))
                     if read.is_ok_and(|(owed, at)| owed != next && !self.names_instalment(at)) =>
                 {
                     Some(Err(Refusal::AmbiguousAmount))
                 }
-                None if read.is_ok_and(|(owed, at)| self.is_sum_above(owed, at)) => Some(amount(read)),
                 _ => self.instalment(Some(amount(self.grown(read)))),
             };
         }
@@ -215,6 +218,10 @@ impl<'t> Totals<'t> {
         let told = is_open.then(told).flatten().or(whole);
         let whole = told.or_else(|| self.in_sentence()).or_else(|| self.in_subject()).map(|read| self.grown(read));
         let whole = whole.map(|read| read.and_then(|(amount, line)| Ok((self.unless_carried(amount, line)?, line))));
+        let whole = match whole {
+            Some(Ok((amount, line))) if self.is_divided(amount, line) => Some(Err(Refusal::AmbiguousAmount)),
+            whole => whole,
+        };
         let is_above = |line: usize| whole.is_none_or(|read| read.is_ok_and(|(_, whole)| whole < line));
         // The sum may stand above what it is made of.
         if let Some((first, last)) = self.foremost()
@@ -259,19 +266,6 @@ impl<'t> Totals<'t> {
         entered.or_else(|| labels.iter().find_map(|label| self.settled(self.behind_owed(label))))
     }
 
-    // DBG-BEGIN
-    pub(super) fn dbg_owed(&self, words: &Template) -> Option<Settled> { self.owed_behind(&words.owed) }
-    pub(super) fn dbg_whole(&self, words: &Template) -> Option<Result<Money, Refusal>> { self.whole(words, false) }
-    pub(super) fn dbg_asked(&self) -> Option<Settled> { self.asked() }
-    pub(super) fn dbg_amounts(&self) {
-        for (at, line) in self.lines.iter().enumerate() {
-            let amounts: Vec<String> = self.amounts_of(at).iter().map(|(_, a)| a.to_string()).collect();
-            let stated: Vec<String> = self.stated.iter().filter(|(l, _)| *l == at).map(|(_, a)| a.to_string()).collect();
-            let marks = &self.marks[at];
-            eprintln!("   {at}: {:?} {amounts:?} stated {stated:?} part {} carried {} aside {}", line.shown, marks.has_part(), marks.has_carried(), marks.has_aside());
-        }
-    }
-    // DBG-END
     /// Whether a line names an instalment.
     fn names_instalment(&self, at: usize) -> bool {
         self.lines.get(at).is_some_and(|line| line.has_any(&self.base.instalment))
@@ -332,7 +326,9 @@ impl<'t> Totals<'t> {
                 }
                 if let Some(read) = self.settled(candidates) {
                     return Some(read.and_then(|read| {
-                        if self.is_largest(read.0) { Ok(read) } else { Err(Refusal::AmbiguousAmount) }
+                        // Rows that come to it prove it against what running text mentions.
+                        let is_proven = || self.is_sum_above(read.0, read.1) && self.is_largest_entry(read.0);
+                        if self.is_largest(read.0) || is_proven() { Ok(read) } else { Err(Refusal::AmbiguousAmount) }
                     }));
                 }
             }
@@ -374,9 +370,17 @@ impl<'t> Totals<'t> {
             if !is_wanted || (!is_owed && self.is_in_several(at, found)) {
                 continue;
             }
-            candidates.extend(self.candidate(at, line, found));
+            // `Pay 29.40 EUR (amount 42.00 EUR less 30 %)`: what is in brackets explains.
+            let is_explained = is_in_brackets(line, found, self.currencies);
+            let outside = || amount::amounts(&amount::outside_brackets(&line.shown), self.currencies);
+            if !is_explained || outside().is_empty() {
+                candidates.extend(self.candidate(at, line, found).map(|candidate| (candidate, is_explained)));
+            }
         }
-        candidates
+        if candidates.iter().any(|(_, is_explained)| !is_explained) {
+            candidates.retain(|(_, is_explained)| !is_explained);
+        }
+        candidates.into_iter().map(|(candidate, _)| candidate).collect()
     }
 
     /// Whether a sentence says that an amount is paid in several parts: `36.00 EUR in three instalments`.
@@ -405,9 +409,13 @@ impl<'t> Totals<'t> {
     pub(super) fn is_counted_by(&self, line: &Line, value: &str) -> bool {
         let Some(end) = amount::first_end_with_sign(value, self.currencies) else { return false };
         let behind = value.get(end..).unwrap_or_default().trim_start();
-        let next = folded(behind.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default());
+        // `10.00 EUR per day`, `10.00 EUR a day`
+        let mut words = behind.split(|c: char| !c.is_alphanumeric()).map(folded);
+        let next = words.next().unwrap_or_default();
+        let both = format!("{next}{}", words.next().unwrap_or_default());
         let is_told = !line.is_row() && is_sentence(line);
-        let is_compared = is_told && !next.is_empty() && self.base.each.iter().any(|label| label.folded == next);
+        let is_each = |label: &Label| label.folded == next || label.folded == both;
+        let is_compared = is_told && !next.is_empty() && self.base.each.iter().any(is_each);
         is_compared || self.is_net(behind)
     }
 
@@ -499,10 +507,21 @@ impl<'t> Totals<'t> {
         if let Some(column) = value.column {
             return Some((self.foot_of(at, column)?, false));
         }
-        // What follows is not its value if it names something itself.
+        // What follows is not its value if it names something itself, or if the part that it is stands below it.
         let next = self.marks.get(at + 1)?;
+        if self.is_named_below(at + 1) {
+            return None;
+        }
         let leads = value.text.split(|c: char| c.is_ascii_digit()).next().unwrap_or_default();
         (next.parts.is_empty() && amount::is_only_currency(leads)).then_some((value.text, false))
+    }
+
+    /// Whether the caption of an amount stands below it: one of a part, with no amount of its own.
+    fn is_named_below(&self, at: usize) -> bool {
+        let (Some(caption), Some(marks)) = (self.lines.get(at + 1), self.marks.get(at + 1)) else { return false };
+        let is_part = marks.has_part() || marks.has_aside();
+        let has_own = || self.lines.get(at + 2).is_some_and(|line| amount::is_amount_like(&line.shown));
+        is_part && caption.words() <= CAPTION_WORDS && !self.has_amount(at + 1) && !has_own()
     }
 
     /// What stands in the only row below a heading, or in the last one, if the amounts above it come to that.
@@ -596,8 +615,23 @@ impl<'t> Totals<'t> {
         !others.iter().any(|(_, other)| is_larger(*other))
     }
 
+    /// The same, of all that stand in the text, stated or told.
+    pub(super) fn is_largest_of_all(&self, total: Money) -> bool {
+        self.amounts
+            .iter()
+            .all(|(_, other)| other.currency() == total.currency() && other.minor_units() <= total.minor_units())
+    }
+
+    /// Whether larger ones stand in running text alone.
+    fn is_largest_entry(&self, total: Money) -> bool {
+        let is_told = |at: usize| self.lines.get(at).is_some_and(|line| !line.is_row() && is_sentence(line));
+        self.amounts.iter().all(|(at, other)| {
+            other.currency() == total.currency() && (other.minor_units() <= total.minor_units() || is_told(*at))
+        })
+    }
+
     /// The amounts that are stated, or all if none is.
-    fn entered(&self) -> &[(usize, Money)] {
+    pub(super) fn entered(&self) -> &[(usize, Money)] {
         if self.stated.is_empty() { &self.amounts } else { &self.stated }
     }
 
@@ -652,7 +686,10 @@ impl<'t> Totals<'t> {
 
     /// The largest amount, if those of the lines above it or below it come to it.
     fn with_parts(&self) -> Option<Settled> {
-        let all = self.entered();
+        self.with_parts_of(self.entered()).or_else(|| self.with_parts_of(&self.amounts))
+    }
+
+    fn with_parts_of(&self, all: &[(usize, Money)]) -> Option<Settled> {
         let (_, total) = *all.iter().max_by_key(|(_, amount)| amount.minor_units())?;
         if all.iter().any(|(_, amount)| amount.currency() != total.currency()) {
             return None;
@@ -733,6 +770,20 @@ impl<'t> Totals<'t> {
         settled.iter().any(|paid| is_asserted(line, *paid)) && marks.carried.iter().any(|carried| is_balance(&carried))
     }
 
+    /// Whether the two rows below an amount come to it, and the second of them stands in the text again: what another
+    /// pays may have been taken away, as in `310.00`, `insurer 212.50`, `you 97.50`, `pay 97.50`.
+    fn is_divided(&self, total: Money, line: usize) -> bool {
+        let only = |at: usize| match self.amounts_of(at) {
+            [(_, amount)] if !self.is_taxing(at) && self.marks.get(at).is_some_and(|marks| !marks.has_part()) => {
+                Some(*amount)
+            }
+            _ => None,
+        };
+        let (Some(first), Some(second)) = (only(line + 1), only(line + 2)) else { return false };
+        let times = |of: Money| self.amounts.iter().filter(|(_, amount)| *amount == of).count();
+        first.checked_add(second) == Ok(total) && times(second) > 1 && times(total) == 1
+    }
+
     /// Whether the amounts of the rows above a line come to its amount.
     fn is_sum_above(&self, total: Money, at: usize) -> bool {
         let (mut sum, mut count) = (0_i64, 0_usize);
@@ -764,7 +815,10 @@ impl<'t> Totals<'t> {
             let places = places.filter(move |_| !self.says_settled_before(line, marks));
             let behind = places.map(move |place| {
                 let end = marks.piece(*place).map_or(line.shown.len(), |piece| piece.end);
-                line.shown.get(place.end..end).unwrap_or_default()
+                // `Without the withholding, so to pay are 12.00 EUR`
+                let owed = line.places_of(self.base.owed.iter()).map(|owed| owed.start);
+                let owed = owed.filter(|owed| *owed >= place.end && !line.is_row()).min();
+                line.shown.get(place.end..owed.map_or(end, |owed| owed.min(end))).unwrap_or_default()
             });
             behind.flat_map(|text| amount::signed(text, self.currencies)).take(1)
         });
@@ -805,6 +859,14 @@ fn multiplied(row: &str, currencies: Currencies) -> Option<&str> {
 /// Whether a line has no letter and no digit: it is drawn.
 fn is_rule(line: &Line) -> bool {
     !line.shown.contains(char::is_alphanumeric)
+}
+
+/// Whether a place is in brackets that have an amount behind it.
+fn is_in_brackets(line: &Line, found: Found, currencies: Currencies) -> bool {
+    let (before, after) = (line.before(found), line.after(found));
+    let within = after.split([')', ']']).next().unwrap_or_default();
+    before.matches(['(', '[']).count() > before.matches([')', ']']).count()
+        && !amount::amounts(within, currencies).is_empty()
 }
 
 /// Whether a line names something that is kept back, which is no part of the sum.
