@@ -14,7 +14,7 @@ pub use imports::{BILLING, ImportRefused, check_import};
 use crate::census::{self, Census, CensusError};
 use crate::documents::Manifest;
 use crate::sealed::PREAMBLE;
-use signature::Signatures;
+use signature::{Aliases, Signatures};
 use std::collections::{BTreeMap, BTreeSet};
 use wit_parser::decoding::{DecodedWasm, decode};
 use wit_parser::{InterfaceId, Resolve, WorldItem, WorldKey};
@@ -98,7 +98,9 @@ impl Surface {
             return Err(SurfaceError::Unreadable("it is a WIT package without code".into()));
         };
         let world = &resolve.worlds[world];
-        let mut signatures = Signatures::new(&resolve, interface_names(&resolve, &world.imports, &world.exports));
+        let aliases = Aliases::of(&resolve);
+        let names = interface_names(&resolve, &world.imports, &world.exports);
+        let mut signatures = Signatures::new(&resolve, &aliases, names);
         let mut interfaces = BTreeSet::new();
         let mut functions = |items: &Items, interfaces: Option<&mut BTreeSet<String>>| {
             let mut found = BTreeMap::new();
@@ -115,13 +117,13 @@ impl Surface {
                         for function in content.functions.values() {
                             found.insert(format!("{interface}#{}", function.name), signatures.of(function)?);
                         }
-                        let has_resource = content.types.values().any(|id| signature::is_resource(&resolve, *id));
+                        let has_resource = content.types.values().any(|id| aliases.is_resource(&resolve, *id));
                         if has_resource || !content.functions.is_empty() {
                             names.insert(interface);
                         }
                     }
                     WorldItem::Type { id, .. } => {
-                        if let (true, Some(name)) = (signature::is_resource(&resolve, *id), &resolve.types[*id].name) {
+                        if let (true, Some(name)) = (aliases.is_resource(&resolve, *id), &resolve.types[*id].name) {
                             names.insert(name.clone());
                         }
                     }

@@ -5,21 +5,59 @@
 
 use super::SurfaceError;
 use crate::limits::MAX_SURFACE;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use wit_parser::{
     Function, FunctionKind, Handle, InterfaceId, Resolve, Type, TypeDefKind, TypeId, TypeOwner, WorldKey,
 };
 
+/// What each alias of a type stands for in the end, so that a chain of them is walked once, however many names it has.
+pub(super) struct Aliases(HashMap<TypeId, Type>);
+
+impl Aliases {
+    pub(super) fn of(resolve: &Resolve) -> Self {
+        let mut bases: HashMap<TypeId, Type> = HashMap::new();
+        let mut chain = Vec::new();
+        for (id, _) in &resolve.types {
+            let mut ty = Type::Id(id);
+            while let Type::Id(id) = ty {
+                if let Some(base) = bases.get(&id) {
+                    ty = *base;
+                    break;
+                }
+                let TypeDefKind::Type(next) = &resolve.types[id].kind else { break };
+                chain.push(id);
+                ty = *next;
+            }
+            bases.extend(chain.drain(..).map(|alias| (alias, ty)));
+        }
+        Self(bases)
+    }
+
+    /// What an alias stands for: never another alias. `None` of what is none.
+    fn base(&self, id: TypeId) -> Option<Type> {
+        self.0.get(&id).copied()
+    }
+
+    /// Whether a type is a resource of its own, or another name for one.
+    pub(super) fn is_resource(&self, resolve: &Resolve, id: TypeId) -> bool {
+        match self.base(id).unwrap_or(Type::Id(id)) {
+            Type::Id(id) => matches!(resolve.types[id].kind, TypeDefKind::Resource),
+            _ => false,
+        }
+    }
+}
+
 /// Writes types out, within a bound over all of them: a few nested types can stand for a text without end.
 pub(super) struct Signatures<'a> {
     resolve: &'a Resolve,
+    aliases: &'a Aliases,
     inline: BTreeMap<InterfaceId, String>,
     left: usize,
 }
 
 impl<'a> Signatures<'a> {
-    pub(super) const fn new(resolve: &'a Resolve, inline: BTreeMap<InterfaceId, String>) -> Self {
-        Self { resolve, inline, left: MAX_SURFACE }
+    pub(super) const fn new(resolve: &'a Resolve, aliases: &'a Aliases, inline: BTreeMap<InterfaceId, String>) -> Self {
+        Self { resolve, aliases, inline, left: MAX_SURFACE }
     }
 
     /// The name under which the world has an interface.
@@ -77,7 +115,8 @@ impl<'a> Signatures<'a> {
         match &resolve.types[id].kind {
             TypeDefKind::Type(ty) => {
                 self.take(1)?;
-                self.of_type(ty, to)
+                let base = self.aliases.base(id).unwrap_or(*ty);
+                self.of_type(&base, to)
             }
             TypeDefKind::Resource => {
                 let name = self.resource(id);
@@ -175,17 +214,6 @@ impl<'a> Signatures<'a> {
     fn take(&mut self, bytes: usize) -> Result<(), SurfaceError> {
         self.left = self.left.checked_sub(bytes).ok_or(SurfaceError::TooLarge)?;
         Ok(())
-    }
-}
-
-/// Whether a type is a resource of its own, or another name for one.
-pub(super) fn is_resource(resolve: &Resolve, mut id: TypeId) -> bool {
-    loop {
-        match &resolve.types[id].kind {
-            TypeDefKind::Resource => return true,
-            TypeDefKind::Type(Type::Id(next)) => id = *next,
-            _ => return false,
-        }
     }
 }
 
