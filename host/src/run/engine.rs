@@ -158,8 +158,9 @@ pub(crate) fn start(limits: &Limits, pool: Option<Pool>, clock: Arc<dyn Clock>) 
             std::thread::sleep(TICK);
             let Some(engine) = weak.upgrade() else { return };
             published.count.fetch_add(1, Ordering::Relaxed);
-            published.publish(&*clock);
+            // What ends guests comes first: it waits for no clock.
             engine.increment_epoch();
+            published.publish(&*clock);
         }
     })?;
     Ok((engine, ticks))

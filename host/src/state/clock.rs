@@ -81,7 +81,7 @@ fn boot_id() -> Option<[u8; 16]> {
 
 /// How far a server's time may go from the terminal's clock between two answers, beyond what the answers took on their
 /// way: what honest clocks differ by, and what an operator who sets his clock corrects.
-const DRIFT: Duration = Duration::from_secs(300);
+pub(crate) const DRIFT: Duration = Duration::from_secs(300);
 /// How long the answers of a server whose time has jumped have to agree before they are believed again. An honest
 /// store whose clock was wrong comes back by itself after it; whoever cannot wait signs in again.
 const PROBATION: Duration = Duration::from_secs(600);
@@ -124,7 +124,8 @@ impl ServerClocks {
             let mut time = clock.time();
             if time.kept == 0 {
                 time.kept = mark;
-                clock.keep(&time);
+                drop(time);
+                clock.keep();
             }
         }
         // On a disk that cannot be written to it stays, and does no harm.
@@ -215,7 +216,10 @@ pub struct ServerClock {
     machine: Arc<dyn Clock>,
     state: Arc<StateDir>,
     key: StateKey,
+    /// Nothing waits for the disk under it: the thread that ends guests takes it.
     time: Mutex<Time>,
+    /// Whoever writes holds it, so that what is written last is what was heard last.
+    writing: Mutex<()>,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -257,7 +261,7 @@ impl ServerClock {
                 time.last = time.anchor;
             }
         }
-        Self { origin: origin.clone(), machine, state, key, time: Mutex::new(time) }
+        Self { origin: origin.clone(), machine, state, key, time: Mutex::new(time), writing: Mutex::default() }
     }
 
     fn time(&self) -> MutexGuard<'_, Time> {
@@ -303,7 +307,8 @@ impl ServerClock {
                 let shown = time.anchor.map_or(time.kept, |anchor| anchor.shown(came).as_secs());
                 if agreed.is_none() {
                     time.doubtful = Some(heard);
-                    self.keep(&time);
+                    drop(time);
+                    self.keep();
                 }
                 return Err(Jumped { by: strays, ahead: at > shown });
             }
@@ -314,21 +319,23 @@ impl ServerClock {
         (time.last, time.is_own) = (Some(heard), true);
         if !was_anchored || at.abs_diff(time.kept) >= KEEP_EVERY {
             time.kept = at;
-            self.keep(&time);
+            drop(time);
+            self.keep();
         }
         Ok(())
     }
 
     /// The user has signed in to the server anew: its next answer sets the clock, whatever it said before.
     pub(crate) fn begin_anew(&self) {
-        let mut time = self.time();
-        *time = Time::default();
-        self.keep(&time);
+        *self.time() = Time::default();
+        self.keep();
     }
 
-    fn keep(&self, time: &Time) {
+    /// Writes down what is known by now.
+    fn keep(&self) {
+        let _one_at_a_time = self.writing.lock();
         let name = record(&self.origin);
-        let Time { anchor, doubtful, kept, .. } = *time;
+        let Time { anchor, doubtful, kept, .. } = *self.time();
         let kept = Kept { last: kept, epoch: self.machine.epoch(), anchor, doubtful };
         let Ok(plain) = serde_json::to_vec(&kept) else { return };
         // Without a record the clock is only as good as before.
@@ -410,6 +417,53 @@ mod tests {
         assert!(!moment(1_000, 100, 60).agrees(&moment(1_412, 150, 0)));
         // Whatever a server signs.
         assert!(!first.agrees(&moment(u64::MAX, 150, 0)) && !moment(u64::MAX, 100, 0).agrees(&moment(0, 150, 0)));
+    }
+
+    /// The thread that ends guests asks for the time: on a disk that does not answer nothing would end any more.
+    #[test]
+    fn the_time_is_told_while_it_is_written_down() {
+        use std::sync::atomic::{AtomicBool, Ordering};
+        use std::sync::mpsc;
+
+        /// Is asked for its epoch where a record is made. Once armed, it answers as late as a disk that is gone.
+        struct Stuck {
+            armed: AtomicBool,
+            asked: Mutex<mpsc::Sender<()>>,
+            goes_on: Mutex<mpsc::Receiver<()>>,
+        }
+        impl Clock for Stuck {
+            fn now(&self) -> u64 {
+                1_000
+            }
+
+            fn epoch(&self) -> Option<[u8; 16]> {
+                if self.armed.swap(false, Ordering::SeqCst) {
+                    self.asked.lock().send(()).expect("the test listens");
+                    let _ = self.goes_on.lock().recv();
+                }
+                None
+            }
+        }
+        let home = tempfile::tempdir().expect("home");
+        let state = Arc::new(StateDir::open(home.path()).expect("opened"));
+        let key = StateKey::from_bytes(zeroize::Zeroizing::new([7; 32]));
+        let (asked, is_asked) = mpsc::channel();
+        let (go_on, goes_on) = mpsc::channel();
+        let machine =
+            Arc::new(Stuck { armed: AtomicBool::new(false), asked: Mutex::new(asked), goes_on: Mutex::new(goes_on) });
+        let origin = "https://store.example".parse().expect("origin");
+        let clock = Arc::new(ServerClock::open(&origin, Arc::clone(&machine) as Arc<dyn Clock>, state, key));
+        machine.armed.store(true, Ordering::SeqCst);
+        let hearing = Arc::clone(&clock);
+        let heard = std::thread::spawn(move || hearing.hear(5_000, Duration::ZERO, Duration::ZERO));
+        is_asked.recv().expect("a record is being made");
+        let (told, is_told) = mpsc::channel();
+        let telling = Arc::clone(&clock);
+        std::thread::spawn(move || told.send(telling.now() >= 5_000));
+        let time = is_told.recv_timeout(Duration::from_secs(10));
+        go_on.send(()).expect("the record waits");
+        assert_eq!(time, Ok(true), "the time waits for no record");
+        heard.join().expect("heard").expect("believed");
     }
 
     #[test]
