@@ -17,6 +17,13 @@ fn asks(page: &Page) -> bool {
     page.text.contains("name=\"current-password\"")
 }
 
+/// The values of the options that a page shows as chosen.
+fn selected(page: &Page) -> Vec<&str> {
+    let options = page.text.split("<option value=\"").skip(1).filter_map(|rest| rest.split_once('"'));
+    let tag = |rest: &str| rest.split('>').next().unwrap_or_default().contains("selected");
+    options.filter(|(_, rest)| tag(rest)).map(|(value, _)| value).collect()
+}
+
 /// An order of codes that the terminal of a person has.
 async fn ordered(stage: &Stage, browser: &mut Browser) -> (Terminal, CodeOrder) {
     let core = &stage.running.app().core;
@@ -91,6 +98,45 @@ async fn an_open_browser_approves_no_terminal_and_sends_no_codes_elsewhere_witho
     elsewhere.sign_in("ada@example.org", PASSWORD).await;
     assert!(!asks(&elsewhere.get("/account/preset").await));
     assert!(asks(&browser.get("/account/preset").await));
+    stage.stop().await;
+}
+
+/// What was chosen is what the form shows that asks for the password, and what it sends: a mistyped password sends no
+/// code to the terminal that the browser would show first.
+#[tokio::test]
+async fn a_mistyped_password_does_not_change_which_terminal_was_chosen() {
+    let stage = Stage::open().await;
+    let core = &stage.running.app().core;
+    let mut browser = stage.person("ada@example.org").await;
+    let (_lost, order) = ordered(&stage, &mut browser).await;
+    for _ in 0..2 {
+        stage.terminal_of(&mut browser).await;
+    }
+    let preset = browser.get("/account/preset").await;
+    // Newest first: neither of the ends is the one that is chosen, and nothing is preset.
+    let chosen = crate::pages::pay::offered(&preset).remove(1);
+    let csrf = preset.csrf();
+    let moving = format!("/account/orders/{}/terminal", order.id);
+    for path in ["/account/preset", moving.as_str()] {
+        stage.clock.advance(FRESH);
+        let fields = [("csrf", csrf.as_str()), ("terminal", chosen.as_str())];
+        // As a page is sent that is older than the proof, and with a password that is mistyped.
+        for typed in [&[][..], &[("current-password", "a mistyped password")]] {
+            let asked = browser.post(path, &[&fields[..], typed].concat()).await;
+            assert_eq!(asked.status, StatusCode::UNPROCESSABLE_ENTITY, "{path}: {}", asked.text);
+            assert_eq!(selected(&asked), [chosen.as_str()], "{path}: {}", asked.text);
+        }
+        let done = browser.post(path, &[&fields[..], &[("current-password", PASSWORD)]].concat()).await;
+        assert_eq!(done.status, StatusCode::SEE_OTHER, "{path}: {}", done.text);
+    }
+    let preset = core.store.preset_terminal(&order.account).await.expect("read").expect("a terminal");
+    let claimant = core.store.code_order(&order.id).await.expect("read").expect("an order").claimant;
+    assert_eq!((preset.id.to_string(), claimant), (chosen, Some(preset.id)));
+    // The control: whoever opens the form is shown what is preset, or that nothing is.
+    assert_eq!(selected(&browser.get("/account/preset").await), [preset.id.to_string()]);
+    let mut bob = stage.person("bob@example.org").await;
+    stage.terminal_of(&mut bob).await;
+    assert_eq!(selected(&bob.get("/account/preset").await), [""]);
     stage.stop().await;
 }
 

@@ -43,7 +43,9 @@ pub(crate) async fn show(State(app): State<App>, visitor: Visitor, onward: Onwar
     let Some(session) = visitor.session() else {
         return Ok(visitor.keep(&app, see_other(&Onward::Preset.by("/sign-in"))));
     };
-    render(&app, &visitor, session, &onward, None).await
+    let preset = app.core.store.preset_terminal(&session.account).await.map_err(ApiError::internal)?;
+    let form = Asked { onward: &onward, chosen: preset.map(|terminal| terminal.id), wrong: None };
+    render(&app, &visitor, session, &form).await
 }
 
 /// `POST /account/preset`
@@ -62,9 +64,17 @@ pub(crate) async fn submit(
         "" => None,
         terminal => Some(terminal.parse().map_err(|_| ApiError::NotFound)?),
     };
+    // What the form shows again is what was chosen, or the browser would choose another one.
+    if let Some(terminal) = &terminal {
+        let found = app.core.store.terminal(&session.account, terminal).await.map_err(ApiError::internal)?;
+        found.filter(|terminal| terminal.revoked.is_none()).ok_or(ApiError::NotFound)?;
+    }
     let proven = match step_up::prove(&app, session, sent.password).await? {
         Ok(proven) => proven,
-        Err(no) => return Ok(no.on(render(&app, &visitor, session, &onward, Some(&no)).await?)),
+        Err(no) => {
+            let form = Asked { onward: &onward, chosen: terminal, wrong: Some(&no) };
+            return Ok(no.on(render(&app, &visitor, session, &form).await?));
+        }
     };
     if !app.core.store.set_preset(&proven.account, terminal.as_ref()).await.map_err(ApiError::internal)? {
         return Err(ApiError::NotFound);
@@ -73,44 +83,43 @@ pub(crate) async fn submit(
     Ok(visitor.say(&app, Flash::Preset, see_other(&to.path())))
 }
 
+/// The form as it is shown: with what is preset, or with what was chosen in it before the password was asked for.
+struct Asked<'a> {
+    onward: &'a Onward,
+    chosen: Option<TerminalId>,
+    wrong: Option<&'a Unconfirmed>,
+}
+
 async fn render(
     app: &App,
     visitor: &Visitor,
     session: &SignedInBrowser,
-    onward: &Onward,
-    wrong: Option<&Unconfirmed>,
+    asked: &Asked<'_>,
 ) -> Result<Response, ApiError> {
-    let (store, account) = (&app.core.store, &session.account);
+    let onward = asked.onward;
     let limit = u32::try_from(MOST).unwrap_or(u32::MAX);
-    let terminals = store.terminals(account, false, None, limit).await.map_err(ApiError::internal)?;
-    let preset = store.preset_terminal(account).await.map_err(ApiError::internal)?.map(|terminal| terminal.id);
+    let terminals = app.core.store.terminals(&session.account, false, None, limit).await.map_err(ApiError::internal)?;
     let content = html! {
         h2 { "Where your codes go" }
         p { "An electronic code is sealed for one terminal, which makes a key for each order: nobody else can read it, not even this store. This one has what you buy in a browser." }
         @if terminals.is_empty() {
             (Empty { title: "No terminal is enrolled", text: html! { "Sign one in, then come back here." } })
             (command_line(&format!("portcullis login {}", app.origin())))
-        } @else { (form(app, visitor, (&terminals, preset), onward, &step_up::field(app, session, wrong))) }
+        } @else { (form(app, visitor, &terminals, asked, &step_up::field(app, session, asked.wrong))) }
         p { a href=(if *onward == Onward::Home { Onward::Account.path() } else { onward.path() }) { "Back, without changing it" } }
     };
     Ok(Shell::new(app, visitor, "Your account").tab(Tab::Account).show(&content))
 }
 
-fn form(
-    app: &App,
-    visitor: &Visitor,
-    (terminals, preset): (&[Terminal], Option<TerminalId>),
-    onward: &Onward,
-    password: &Markup,
-) -> Markup {
+fn form(app: &App, visitor: &Visitor, terminals: &[Terminal], asked: &Asked<'_>, password: &Markup) -> Markup {
     html! {
         form method="post" action=(PATH) aria-label="Terminal" {
             (visitor.field(app))
-            (onward.field())
+            (asked.onward.field())
             label for="terminal" { "Terminal" }
             select id="terminal" name="terminal" {
-                option value="" selected[preset.is_none()] { "None" }
-                (options(terminals, preset))
+                option value="" selected[asked.chosen.is_none()] { "None" }
+                (options(terminals, asked.chosen))
             }
             (password)
             button { "Have codes sent there" }

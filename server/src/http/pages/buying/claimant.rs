@@ -50,12 +50,17 @@ pub(crate) async fn submit(
     let terminal: TerminalId = sent.terminal.parse().map_err(|_| ApiError::NotFound)?;
     let order = app.core.store.code_order(&id).await.map_err(ApiError::internal)?;
     let order = order.filter(|order| order.account == session.account).ok_or(ApiError::NotFound)?;
+    // What the form shows again is what was chosen, or the browser would choose another one.
+    let others = others(&app, &order).await?;
+    if others.iter().all(|other| other.id != terminal) {
+        return Err(ApiError::NotFound);
+    }
     let proven = match step_up::prove(&app, session, sent.password).await? {
         Ok(proven) => proven,
         Err(no) => {
             let content = html! {
                 h2 { "Another terminal" }
-                (form(&app, (&visitor, session), &order, &others(&app, &order).await?, Some(&no)))
+                (form(&app, (&visitor, session), &order, (&others, Some(terminal)), Some(&no)))
                 p { a href=(super::path(&id)) { "Back to the order" } }
             };
             return Ok(no.on(Shell::new(&app, &visitor, "Your order").tab(Tab::Purchases).show(&content)));
@@ -96,7 +101,7 @@ pub(super) async fn section(
             details {
                 summary { "Have it delivered to another terminal…" }
                 p { "Only if the terminal that has this order is lost: whichever you choose can have the code." }
-                (form(app, (visitor, session), order, &others, None))
+                (form(app, (visitor, session), order, (&others, order.claimant), None))
             }
         }
     })
@@ -106,14 +111,14 @@ fn form(
     app: &App,
     (visitor, session): (&Visitor, &SignedInBrowser),
     order: &CodeOrder,
-    others: &[Terminal],
+    (others, chosen): (&[Terminal], Option<TerminalId>),
     wrong: Option<&Unconfirmed>,
 ) -> Markup {
     html! {
         form method="post" action={ (super::path(&order.id)) "/terminal" } aria-label="Another terminal" {
             (visitor.field(app))
             label for="terminal" { "Terminal" }
-            select id="terminal" name="terminal" { (options(others, order.claimant)) }
+            select id="terminal" name="terminal" { (options(others, chosen)) }
             (step_up::field(app, session, wrong))
             button { "Let it take the order over" }
         }

@@ -212,7 +212,7 @@ async fn buy(
         && let Err(unconfirmed) = step_up::prove(app, session, password).await?
     {
         let refused = not("Nothing was bought: to pay with what you have saved here takes your password.");
-        return Ok(Bought::Not(Refused { key, unconfirmed: Some(unconfirmed), ..refused }));
+        return Ok(Bought::Not(Refused { key, may_insist: again, unconfirmed: Some(unconfirmed), ..refused }));
     }
     let buyer = Buyer::Browser { account: session.account };
     let answered = orders::place(&app.core, buyer, goods, payment, again, &idempotency).await;
