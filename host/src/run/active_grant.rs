@@ -24,6 +24,21 @@ const RENEWAL_MARGIN: u64 = 10;
 /// More uses than a grant can have: they are not counted.
 const UNCOUNTED: u32 = u32::MAX;
 
+/// How many cycles a call may still cause.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct CyclesLeft(pub(crate) u32);
+
+impl CyclesLeft {
+    /// Counts one that is about to begin.
+    ///
+    /// # Errors
+    /// [`Reason::RateLimited`] if none is left.
+    pub(crate) fn begin(&mut self) -> Result<(), Refused> {
+        self.0 = self.0.checked_sub(1).ok_or(Reason::RateLimited)?;
+        Ok(())
+    }
+}
+
 /// Evidence that a call may begin: its use is drawn.
 pub(crate) struct Entered(());
 
@@ -37,6 +52,8 @@ pub(crate) struct ActiveGrant {
     uses: AtomicU32,
     renewing: AtomicBool,
     renewal: tokio::sync::Mutex<()>,
+    /// Whether it was in time when it arrived: one that had ended by then stands for nothing.
+    came_in_time: bool,
     /// The time of the server that gave it.
     time: Arc<ServerTime>,
 }
@@ -72,6 +89,7 @@ impl ActiveGrant {
             ));
         }
         let uses = uses_of(&document.limits);
+        let time = services.time_of(&document.iss);
         Ok(Self {
             keys,
             expires: AtomicU64::new(document.exp),
@@ -79,7 +97,8 @@ impl ActiveGrant {
             uses: AtomicU32::new(uses),
             renewing: AtomicBool::new(false),
             renewal: tokio::sync::Mutex::new(()),
-            time: services.time_of(&document.iss),
+            came_in_time: time.now() < document.exp,
+            time,
             grant: RwLock::new(Arc::new(grant)),
         })
     }
@@ -121,9 +140,10 @@ impl ActiveGrant {
         now.saturating_add(RENEWAL_MARGIN) >= self.expires.load(Ordering::Relaxed) && self.renewable()
     }
 
-    /// A grant bounded by time alone is renewed without debit. One that counts, or answers a nonce, is asked for anew.
+    /// A grant bounded by time alone is renewed without debit. One that counts, answers a nonce or came when it had ended
+    /// is asked for anew.
     pub(crate) fn renewable(&self) -> bool {
-        self.uses_left().is_none() && self.grant().document().nonce.as_bytes().is_empty()
+        self.came_in_time && self.uses_left().is_none() && self.grant().document().nonce.as_bytes().is_empty()
     }
 
     /// Whether the grant stands for `quantity` of its operation without a new cycle.
@@ -174,13 +194,37 @@ impl ActiveGrant {
     /// # Errors
     /// The refusal, or [`Reason::EntitlementExpired`] if it cannot be renewed.
     pub(crate) async fn ensure(&self, services: &Services, resource: &Arc<SignedManifest>) -> Result<(), Refused> {
+        if self.has_ended()? { self.renew(services, resource, false).await } else { Ok(()) }
+    }
+
+    /// The same where a resource causes it: a renewal is a cycle like any other, and one of those that are left.
+    ///
+    /// # Errors
+    /// As [`ActiveGrant::ensure`], and [`Reason::RateLimited`] if no cycle is left.
+    pub(crate) async fn ensure_within(
+        &self,
+        cycles: &mut CyclesLeft,
+        services: &Services,
+        resource: &Arc<SignedManifest>,
+    ) -> Result<(), Refused> {
+        if self.has_ended_within(cycles)? { self.renew(services, resource, false).await } else { Ok(()) }
+    }
+
+    /// Whether it has to be renewed before it is good for anything.
+    fn has_ended(&self) -> Result<bool, Refused> {
         if self.in_time(self.now()) {
-            return Ok(());
+            return Ok(false);
         }
-        if !self.renewable() {
-            return Err(over());
+        if self.renewable() { Ok(true) } else { Err(over()) }
+    }
+
+    /// The same, and counts the cycle that the renewal takes.
+    fn has_ended_within(&self, cycles: &mut CyclesLeft) -> Result<bool, Refused> {
+        let ended = self.has_ended()?;
+        if ended {
+            cycles.begin()?;
         }
-        self.renew(services, resource, false).await
+        Ok(ended)
     }
 
     async fn renew(&self, services: &Services, resource: &Arc<SignedManifest>, early: bool) -> Result<(), Refused> {
@@ -276,6 +320,7 @@ mod tests {
             uses: AtomicU32::new(uses.unwrap_or(UNCOUNTED)),
             renewing: AtomicBool::new(false),
             renewal: tokio::sync::Mutex::new(()),
+            came_in_time: 100 < exp,
             time: Arc::new(ServerTime::new(100)),
         }
     }
@@ -286,6 +331,25 @@ mod tests {
         assert!(held.enter(129).is_ok());
         assert_eq!(held.enter(130).err(), Some(Ended::Expired));
         assert!(!held.wants_renewal(119) && held.wants_renewal(120));
+    }
+
+    #[test]
+    fn a_renewal_that_a_resource_causes_is_one_of_its_cycles() {
+        let mut cycles = CyclesLeft(1);
+        let mut held = held(None, 130);
+        assert_eq!(held.has_ended_within(&mut cycles), Ok(false));
+        assert_eq!(cycles.0, 1, "what is in time takes no cycle");
+        held.time = Arc::new(ServerTime::new(130));
+        assert!(held.covers(1, 130));
+        assert_eq!(held.has_ended_within(&mut cycles), Ok(true));
+        assert_eq!(held.has_ended_within(&mut cycles), Err(Reason::RateLimited.into()));
+    }
+
+    #[test]
+    fn a_grant_that_had_ended_when_it_came_covers_nothing_and_is_not_renewed() {
+        let held = held(None, 100);
+        assert!(!held.covers(1, 100) && !held.wants_renewal(100));
+        assert_eq!(held.has_ended_within(&mut CyclesLeft(1)).map_err(|no| no.reason), Err(Reason::EntitlementExpired));
     }
 
     #[test]

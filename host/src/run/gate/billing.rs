@@ -56,7 +56,7 @@ impl GateView<'_> {
         {
             return Ok(self.table.push(CodeHandle::Standing(held))?);
         }
-        self.ctx.cycles_left = self.ctx.cycles_left.checked_sub(1).ok_or(Reason::RateLimited)?;
+        self.ctx.cycles_left.begin()?;
         let (agreed, quantity) = self.agreement(entry, quantity, &nonce).await?;
         let request = CycleRequest {
             resource: Arc::clone(&contents.signed),
@@ -72,7 +72,7 @@ impl GateView<'_> {
     async fn grant_of(&mut self, code: CodeHandle) -> Result<Arc<ActiveGrant>, GateError> {
         match code {
             CodeHandle::Standing(held) => {
-                held.ensure(&self.ctx.services, &self.ctx.contents.signed).await?;
+                self.ctx.ensure(&held).await?;
                 Ok(held)
             }
             CodeHandle::Requested { code, operation, nonce, cost } => {

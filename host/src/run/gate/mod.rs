@@ -12,8 +12,9 @@ mod vault;
 use error::{GateError, VaultFailure};
 use handles::{CodeHandle, GrantHandle, PartHandle};
 
+use crate::ports::gatekeeper::Refused;
 use crate::ports::progress::Step;
-use crate::run::active_grant::ActiveGrant;
+use crate::run::active_grant::{ActiveGrant, CyclesLeft};
 use crate::run::bindings;
 use crate::run::contents::Contents;
 use crate::run::handed_bills::HandedBills;
@@ -33,7 +34,8 @@ pub(crate) struct GateCtx {
     entry: Arc<ActiveGrant>,
     verified: Vec<Weak<ActiveGrant>>,
     prompts_left: u32,
-    cycles_left: u32,
+    /// However they come about: by a request, or by renewing what is held.
+    cycles_left: CyclesLeft,
     /// How many more parts of this store may be read ahead.
     ahead: Arc<Semaphore>,
     /// The bills that the user handed over, if any.
@@ -47,13 +49,20 @@ impl GateCtx {
         entry: Arc<ActiveGrant>,
         bills: Option<HandedBills>,
     ) -> Self {
-        let (prompts_left, cycles_left, ahead) = (contents.limits.prompts, contents.limits.cycles, part::readers());
+        let (prompts_left, cycles_left, ahead) =
+            (contents.limits.prompts, CyclesLeft(contents.limits.cycles), part::readers());
         Self { services, contents, entry, verified: Vec::new(), prompts_left, cycles_left, ahead, bills }
     }
 
     /// A new call begins: what is bounded per call starts again.
     pub(crate) fn begin_call(&mut self) {
-        (self.prompts_left, self.cycles_left) = (self.contents.limits.prompts, self.contents.limits.cycles);
+        let limits = &self.contents.limits;
+        (self.prompts_left, self.cycles_left) = (limits.prompts, CyclesLeft(limits.cycles));
+    }
+
+    /// Makes sure that a held grant is in time.
+    async fn ensure(&mut self, held: &ActiveGrant) -> Result<(), Refused> {
+        held.ensure_within(&mut self.cycles_left, &self.services, &self.contents.signed).await
     }
 
     fn step(&self, step: Step<'_>) {

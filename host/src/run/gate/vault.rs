@@ -61,8 +61,7 @@ impl vault::HostPart for GateView<'_> {
         let held = part.held.upgrade().ok_or(VaultError::Expired)?;
         // The entry grant is good for the whole of a call that began in time; the call's own deadline bounds it.
         if !Arc::ptr_eq(&held, &self.ctx.entry) {
-            let (services, signed) = (&self.ctx.services, &self.ctx.contents.signed);
-            held.ensure(services, signed).await.map_err(|_| VaultError::Expired)?;
+            self.ctx.ensure(&held).await.map_err(|_| VaultError::Expired)?;
         }
         Ok(part.reader.read_at(offset, length.min(MAX_READ)).await.map_err(|_| VaultError::Damaged)?)
     }
