@@ -40,7 +40,10 @@ impl CyclesLeft {
 }
 
 /// Evidence that a call may begin: its use is drawn.
-pub(crate) struct Entered(());
+pub(crate) struct Entered {
+    /// Whether uses are counted, so that there was one to draw.
+    counted: bool,
+}
 
 /// A grant, the keys it released and what is left of it.
 pub(crate) struct ActiveGrant {
@@ -118,10 +121,18 @@ impl ActiveGrant {
         if !self.in_time(now) {
             return Err(Ended::Expired);
         }
-        if self.uses.load(Ordering::Relaxed) != UNCOUNTED {
+        let counted = self.uses.load(Ordering::Relaxed) != UNCOUNTED;
+        if counted {
             self.draw()?;
         }
-        Ok(Entered(()))
+        Ok(Entered { counted })
+    }
+
+    /// Gives back what was drawn for a call of which nothing ran, through no fault of the resource.
+    pub(crate) fn give_back(&self, entered: Entered) {
+        if entered.counted {
+            self.uses.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     fn draw(&self) -> Result<(), Ended> {
@@ -140,8 +151,8 @@ impl ActiveGrant {
         now.saturating_add(RENEWAL_MARGIN) >= self.expires.load(Ordering::Relaxed) && self.renewable()
     }
 
-    /// A grant bounded by time alone is renewed without debit. One that counts, answers a nonce or came when it had ended
-    /// is asked for anew.
+    /// A grant bounded by time alone is renewed without debit. One that counts, answers a nonce or had ended when it
+    /// came is asked for anew.
     pub(crate) fn renewable(&self) -> bool {
         self.came_in_time && self.uses_left().is_none() && self.grant().document().nonce.as_bytes().is_empty()
     }
@@ -371,6 +382,16 @@ mod tests {
         assert!(held.enter(129).is_ok());
         assert_eq!(held.enter(129).err(), Some(Ended::Spent));
         assert_eq!(held.uses_left(), Some(0));
+    }
+
+    #[test]
+    fn what_is_given_back_is_what_was_drawn() {
+        for uses in [Some(1), None] {
+            let held = held(uses, 130);
+            let entered = held.enter(129).expect("in time");
+            held.give_back(entered);
+            assert_eq!(held.uses_left(), uses);
+        }
     }
 
     #[test]

@@ -170,13 +170,13 @@ impl Authorised {
         };
         self.held.renew_soon(&self.services, &self.contents.signed);
         if place.is_none() {
-            *place = Some(self.instantiate(self.stdio(), &entered).await?);
+            *place = Some(self.begin(self.stdio(), entered).await?);
         }
         Ok(Turn { place: Place::Shared(place), ended: false })
     }
 
     /// A new instance. It costs what a call costs: evidence of a drawn use.
-    pub(crate) async fn instantiate(&self, stdio: Stdio, _: &Entered) -> Result<LiveInstance, Error> {
+    async fn instantiate(&self, stdio: Stdio, _: &Entered) -> Result<LiveInstance, Error> {
         let (services, contents) = (&self.services, &self.contents);
         let asked = contents.signed.manifest().capabilities;
         let wasi = if services.lent.given(asked).directories {
@@ -205,7 +205,16 @@ impl Authorised {
     /// Passes the gate for a run in an instance of its own.
     pub(crate) async fn single(&self, stdio: Stdio) -> Result<LiveInstance, Error> {
         let entered = self.enter().await?;
-        self.instantiate(stdio, &entered).await
+        self.begin(stdio, entered).await
+    }
+
+    /// A new instance for the use that was drawn, which is given back where the pool has no room for one.
+    async fn begin(&self, stdio: Stdio, entered: Entered) -> Result<LiveInstance, Error> {
+        let instance = self.instantiate(stdio, &entered).await;
+        if matches!(instance, Err(Error::PoolFull)) {
+            self.held.give_back(entered);
+        }
+        instance
     }
 }
 

@@ -13,7 +13,7 @@ use std::task::Poll;
 use std::time::Duration;
 use tokio::time::Instant;
 use wasmtime::component::{Instance, InstancePre, ResourceTable, ResourceTableError};
-use wasmtime::{Store, Trap, UpdateDeadline};
+use wasmtime::{PoolConcurrencyLimitError, Store, Trap, UpdateDeadline};
 use wasmtime_wasi::{I32Exit, WasiCtx, WasiCtxView, WasiView};
 
 /// What the host functions of a store work on.
@@ -155,6 +155,9 @@ fn failure(error: &wasmtime::Error, store: &Store<State>) -> Error {
         Some(Trap::StackOverflow) => return Error::Limit(Bound::Stack),
         Some(trap) => return Error::Trap(trap.to_string()),
         None => {}
+    }
+    if error.downcast_ref::<PoolConcurrencyLimitError>().is_some() {
+        return Error::PoolFull;
     }
     if matches!(error.downcast_ref(), Some(ResourceTableError::Full)) {
         return Error::Limit(Bound::Handles);

@@ -133,3 +133,18 @@ async fn the_bounds_hold_in_a_pool_too() {
     let outcomes = futures::future::join_all(held.iter().map(honest)).await;
     assert!(outcomes.iter().filter(|outcome| outcome.is_ok()).count() <= 4, "never more than the pool has");
 }
+
+/// What was paid for is not lost where the machine has no room.
+#[tokio::test]
+async fn a_full_pool_draws_no_use() {
+    let bench = Bench::of(&Fixture::new(), |builder| builder.pool(Pool { stores: 1 }));
+    bench.signer.rule("view", Rule::Uses(1));
+    let (keeps, waits) = (bench.view().await, bench.view().await);
+    assert_eq!(honest(&keeps).await.expect("there is room for one"), 5);
+    let full = honest(&waits).await.expect_err("its instance is kept");
+    assert!(matches!(full, Error::PoolFull), "{full:?}");
+    assert_eq!(waits.uses_left(), Some(1));
+    keeps.reset().await;
+    assert_eq!(honest(&waits).await.expect("there is room again"), 5);
+    assert_eq!(waits.uses_left(), Some(0));
+}
