@@ -22,8 +22,8 @@ pub struct Prompt<'a> {
     pub operation: &'a OperationEntry,
     /// How much.
     pub quantity: u32,
-    /// How it can be paid for, as the billing server signed it. Empty if the server sells it no longer; rights that
-    /// the account holds may cover it all the same.
+    /// How it can be paid for, as the billing server signed it. Empty if the server sells it no longer, or by the unit
+    /// alone and beyond what the session may cost; rights that the account holds may cover it all the same.
     pub offers: &'a [Verified<Offer>],
     pub(crate) spending: &'a Arc<Spending>,
 }

@@ -49,7 +49,9 @@ impl User {
 impl Consent for User {
     async fn ask(&self, prompt: &Prompt<'_>) -> Answer {
         self.asked.fetch_add(1, Ordering::SeqCst);
-        let offer = &prompt.offers[0];
+        let Some(offer) = prompt.offers.first() else {
+            return if matches!(self.says, Says::Held) { prompt.agree() } else { prompt.decline() };
+        };
         let shown = (prompt.total(offer), prompt.spent(currency()), prompt.cap(currency()));
         self.shown.lock().expect("shown").push(shown);
         match self.says {
@@ -144,16 +146,17 @@ async fn who_agrees_up_to_a_total_is_not_asked_until_it_is_reached() {
 }
 
 #[tokio::test]
-async fn beyond_the_embedders_cap_nothing_goes_out_and_nobody_is_asked() {
+async fn beyond_the_embedders_cap_nothing_goes_out_and_no_money_is_asked_for() {
     let user = User::who(Says::UpTo("100.00"));
     let bench = bench(&user, Some("0.05"));
     let view = bench.view().await;
     assert_eq!(ask(&view, "locked", 2, b"one").await, 0);
-    let (requests, asked) = (bench.requests(), user.asked());
+    let requests = bench.requests();
     for _ in 0..1_000 {
         assert_eq!(ask(&view, "locked", 1, b"more").await, refused(Reason::ConfirmationRequired));
     }
-    assert_eq!((bench.requests(), user.asked(), spent(&bench.runtime)), (requests, asked, euro("0.04")));
+    assert_eq!((bench.requests(), spent(&bench.runtime)), (requests, euro("0.04")));
+    assert_eq!(user.shown.lock().expect("shown").len(), 1, "what is beyond the cap is not offered");
 
     // The same for what the embedder asks for itself; its detail says the cap.
     bench.signer.rule("view", Rule::Units);
@@ -163,6 +166,18 @@ async fn beyond_the_embedders_cap_nothing_goes_out_and_nobody_is_asked() {
     assert_eq!(refusal.reason, Reason::ConfirmationRequired);
     assert!(refusal.detail.as_deref().expect("a detail").contains("0.05 EUR"), "{refusal:?}");
     assert_eq!(bench.requests(), requests);
+}
+
+/// What was paid for before costs nothing now.
+#[tokio::test]
+async fn rights_that_are_held_are_used_beyond_the_cap() {
+    let user = User::who(Says::Held);
+    let bench = bench(&user, Some("0.01"));
+    bench.signer.rule("locked", Rule::Uses(10));
+    let view = bench.view().await;
+    assert_eq!(ask(&view, "locked", 1, b"").await, 0);
+    assert_eq!((bench.requests(), user.asked(), spent(&bench.runtime)), (2, 1, euro("0.00")));
+    assert_eq!(bench.signer.accepted.lock().expect("offers")[1], None, "under no offer");
 }
 
 #[tokio::test]

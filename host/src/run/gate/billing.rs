@@ -105,27 +105,32 @@ impl GateView<'_> {
         if let Some(agreed) = Agreed::beforehand(spending, &resource.digest(), &offers, quantity) {
             return Ok((agreed, quantity));
         }
-        affordable(spending, &offers, quantity)?;
+        let (offers, beyond) = affordable(spending, offers, quantity);
         let Some(left) = ctx.prompts_left.checked_sub(1) else {
             return Err(Refused::because(Reason::ConfirmationRequired, "the resource asked too often in one call"));
         };
         ctx.prompts_left = left;
         let prompt = Prompt { resource, operation, quantity, offers: &offers, spending };
         let answer = ctx.services.consent.ask(&prompt).await;
-        Ok((Agreed::from_answer(answer, &prompt)?, quantity))
+        let agreed = Agreed::from_answer(answer, &prompt).map_err(|refused| beyond.unwrap_or(refused))?;
+        Ok((agreed, quantity))
     }
 }
 
-/// Whether there is anything to ask about: where every offer is metered and beyond the session's cap, there is not.
-fn affordable(spending: &Spending, offers: &[Verified<Offer>], quantity: u32) -> Result<(), Refused> {
+/// The offers that there is anything to ask about: none that is metered and beyond the session's cap. Where that leaves
+/// none, also what to say unless the user agrees to use rights that the account holds: they cost nothing.
+fn affordable(
+    spending: &Spending,
+    mut offers: Vec<Verified<Offer>>,
+    quantity: u32,
+) -> (Vec<Verified<Offer>>, Option<Refused>) {
     let mut beyond = None;
-    for offer in offers {
-        match cost_of(offer, quantity).and_then(|cost| cost.map_or(Ok(()), |cost| spending.check(cost))) {
-            Ok(()) => return Ok(()),
-            Err(refused) => beyond = Some(refused),
-        }
-    }
-    beyond.map_or(Ok(()), Err)
+    offers.retain(|offer| {
+        let fits = cost_of(offer, quantity).and_then(|cost| cost.map_or(Ok(()), |cost| spending.check(cost)));
+        fits.map_err(|refused| beyond = Some(refused)).is_ok()
+    });
+    let beyond = beyond.filter(|_| offers.is_empty());
+    (offers, beyond)
 }
 
 impl billing::HostStatusCode for GateView<'_> {
