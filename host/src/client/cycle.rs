@@ -165,6 +165,10 @@ impl HeldCode for RedeliveredCode {
     async fn verify(self: Box<Self>) -> Result<Released, Refused> {
         self.cycle.hand_over(self.delivery)
     }
+
+    fn is_redelivered(&self) -> bool {
+        true
+    }
 }
 
 /// A grant of this terminal, with its keys still sealed.

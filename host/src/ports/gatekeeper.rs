@@ -90,6 +90,11 @@ pub trait HeldCode: Send + Sync {
     /// # Errors
     /// [`Refused`]; the code is spent all the same.
     async fn verify(self: Box<Self>) -> Result<Released, Refused>;
+
+    /// Whether the same request was verified before and its answer got lost: what it costs is not drawn once more.
+    fn is_redelivered(&self) -> bool {
+        false
+    }
 }
 
 /// No: one reason of the closed registry, and what a person or program needs to go on.

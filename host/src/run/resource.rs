@@ -15,7 +15,7 @@ use crate::run::linkers::Linkers;
 use crate::run::resolve;
 use crate::run::services::Services;
 use crate::run::source::Source;
-use crate::run::spending::{self, Reserved, cost_of};
+use crate::run::spending::{self, RequestId, Reserved, cost_of};
 use portcullis_protocol::sealed::SealedError;
 use portcullis_protocol::{Digest, Offer, OperationName, PartName, Reason, SignedManifest, Verified};
 use std::collections::BTreeMap;
@@ -199,9 +199,10 @@ impl Resource {
             offer: terms.offer.as_ref().map(Verified::digest),
             nonce: terms.nonce.clone(),
         };
+        let sent = RequestId::from(&request);
         let held_code = self.services.gatekeeper.request(request).await?;
         progress.step(signed, Step::Verifying(&name));
-        let released = spending::verify(held_code, cost).await?;
+        let released = spending::verify(held_code, sent, cost).await?;
         let held = Arc::new(ActiveGrant::new(released, self.signed(), entry, &terms.nonce, &self.services)?);
         let body = self.body(&code.name, &held).await?;
         progress.step(signed, Step::Ready(&name));

@@ -3,13 +3,35 @@
 //! A session is the life of a [`Runtime`](crate::Runtime). Every draw is counted before its request goes out, so that
 //! requests at the same time count against each other, and taken back where it turns out that nothing was debited.
 
-use crate::ports::gatekeeper::{HeldCode, Refused, Released};
+use crate::ports::gatekeeper::{CycleRequest, HeldCode, Nonce, Refused, Released};
 use parking_lot::{Mutex, MutexGuard};
 use portcullis_protocol::limits::MAX_MINOR_UNITS;
-use portcullis_protocol::{Currency, Digest, Money, Offer, Reason, Rights, Sale, Verified};
-use std::collections::BTreeMap;
+use portcullis_protocol::{Currency, Digest, Money, Offer, OperationName, Reason, Rights, Sale, Verified};
+use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
+
+/// What makes two requests one and the same: their server debits it once, however often its answer gets lost.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct RequestId {
+    resource: Digest,
+    operation: OperationName,
+    quantity: u32,
+    offer: Option<Digest>,
+    nonce: Nonce,
+}
+
+impl From<&CycleRequest> for RequestId {
+    fn from(request: &CycleRequest) -> Self {
+        Self {
+            resource: request.resource.digest(),
+            operation: request.operation.clone(),
+            quantity: request.quantity,
+            offer: request.offer,
+            nonce: request.nonce.clone(),
+        }
+    }
+}
 
 /// The account of a session.
 #[derive(Default)]
@@ -25,11 +47,19 @@ struct Book {
     spent: BTreeMap<Currency, i64>,
     /// Up to which total the user has agreed beforehand, by resource.
     agreed: BTreeMap<(Digest, Currency), Money>,
+    /// What was sent and is counted, and of which nobody knows what came of it.
+    undecided: HashSet<RequestId>,
 }
 
 impl Book {
     fn spent(&self, currency: Currency) -> i64 {
         self.spent.get(&currency).copied().unwrap_or(0)
+    }
+
+    fn take_back(&mut self, cost: Money) {
+        if let Some(spent) = self.spent.get_mut(&cost.currency()) {
+            *spent -= cost.minor_units();
+        }
     }
 }
 
@@ -168,13 +198,22 @@ pub(crate) struct Reserved {
     back: bool,
 }
 
+impl Reserved {
+    /// The request goes out: from now on its cost stays counted. Where it is one that this session sent before and
+    /// whose answer comes now, it was counted then, and is counted once.
+    fn stays(&mut self, request: &RequestId, redelivered: bool) {
+        self.back = false;
+        let mut book = self.spending.book();
+        if !book.undecided.insert(request.clone()) && redelivered {
+            book.take_back(self.cost);
+        }
+    }
+}
+
 impl Drop for Reserved {
     fn drop(&mut self) {
         if self.back {
-            let mut book = self.spending.book();
-            if let Some(spent) = book.spent.get_mut(&self.cost.currency()) {
-                *spent -= self.cost.minor_units();
-            }
+            self.spending.book().take_back(self.cost);
         }
     }
 }
@@ -184,10 +223,17 @@ impl Drop for Reserved {
 ///
 /// # Errors
 /// As [`HeldCode::verify`].
-pub(crate) async fn verify(code: Box<dyn HeldCode>, reserved: Option<Reserved>) -> Result<Released, Refused> {
+pub(crate) async fn verify(
+    code: Box<dyn HeldCode>,
+    request: RequestId,
+    reserved: Option<Reserved>,
+) -> Result<Released, Refused> {
     let Some(mut reserved) = reserved else { return code.verify().await };
-    reserved.back = false;
+    reserved.stays(&request, code.is_redelivered());
     let verified = code.verify().await;
+    if !verified.as_ref().is_err_and(Refused::is_undecided) {
+        reserved.spending.book().undecided.remove(&request);
+    }
     reserved.back = match &verified {
         // Rights that the account held went first. What a model costs that is not known here stays counted.
         Ok(released) => Rights::sale_of(&released.grant.document().model).is_some_and(|sale| sale != Sale::PerUnit),
@@ -226,6 +272,46 @@ mod tests {
         let refused = spending.check("0.01 USD".parse().expect("an amount")).expect_err("no dollars");
         assert_eq!(refused.reason, Reason::ConfirmationRequired);
         assert!(refused.detail.expect("a detail").contains("0.00 USD"));
+    }
+
+    /// Nobody answers.
+    struct Lost {
+        redelivered: bool,
+        no: Reason,
+    }
+
+    #[async_trait::async_trait]
+    impl HeldCode for Lost {
+        async fn verify(self: Box<Self>) -> Result<Released, Refused> {
+            Err(self.no.into())
+        }
+
+        fn is_redelivered(&self) -> bool {
+            self.redelivered
+        }
+    }
+
+    #[tokio::test]
+    async fn a_cost_whose_answer_was_lost_is_counted_once_and_a_new_one_anew() {
+        let spending = spending(None);
+        let request = |nonce: &[u8]| RequestId {
+            resource: Digest::of(b"one"),
+            operation: "view".parse().expect("a name"),
+            quantity: 1,
+            offer: None,
+            nonce: Nonce::new(nonce.to_vec()).expect("a nonce"),
+        };
+        let send = async |nonce: &[u8], redelivered, no| {
+            let reserved = spending.reserve(euro("0.10")).expect("no cap");
+            let code = Box::new(Lost { redelivered, no });
+            let _ = verify(code, request(nonce), Some(reserved)).await;
+            spending.spent(euro("1.00").currency())
+        };
+        assert_eq!(send(b"one", false, Reason::Offline).await, euro("0.10"));
+        assert_eq!(send(b"one", true, Reason::Offline).await, euro("0.10"), "the same once more");
+        assert_eq!(send(b"two", true, Reason::Offline).await, euro("0.20"), "another session sent it first");
+        assert_eq!(send(b"one", false, Reason::Offline).await, euro("0.30"), "it was sent anew");
+        assert_eq!(send(b"two", true, Reason::BalanceTooLow).await, euro("0.20"), "nothing was debited");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use crate::ports::gatekeeper::{CycleRequest, Nonce, Refused};
 use crate::ports::progress::Step;
 use crate::run::active_grant::ActiveGrant;
 use crate::run::bindings::{billing, types};
-use crate::run::spending::{self, Spending, cost_of};
+use crate::run::spending::{self, RequestId, Spending, cost_of};
 use portcullis_protocol::limits::MAX_QUANTITY;
 use portcullis_protocol::{Offer, OperationEntry, OperationName, Reason, Verified};
 use std::sync::Arc;
@@ -65,8 +65,9 @@ impl GateView<'_> {
             offer: agreed.offer,
             nonce: nonce.clone(),
         };
+        let sent = RequestId::from(&request);
         let code = self.ctx.services.gatekeeper.request(request).await?;
-        Ok(self.table.push(CodeHandle::Requested { code, operation, nonce, cost: agreed.cost })?)
+        Ok(self.table.push(CodeHandle::Requested { code, sent, operation, nonce, cost: agreed.cost })?)
     }
 
     async fn grant_of(&mut self, code: CodeHandle) -> Result<Arc<ActiveGrant>, GateError> {
@@ -75,8 +76,8 @@ impl GateView<'_> {
                 self.ctx.ensure(&held).await?;
                 Ok(held)
             }
-            CodeHandle::Requested { code, operation, nonce, cost } => {
-                let released = spending::verify(code, cost).await?;
+            CodeHandle::Requested { code, sent, operation, nonce, cost } => {
+                let released = spending::verify(code, sent, cost).await?;
                 let signed = &self.ctx.contents.signed;
                 let entry = signed.manifest().operation(&operation).ok_or(Reason::OperationUnknown)?;
                 let held = Arc::new(ActiveGrant::new(released, signed, entry, &nonce, &self.ctx.services)?);

@@ -5,7 +5,7 @@
 use crate::ports::gatekeeper::{HeldCode, Nonce};
 use crate::run::active_grant::ActiveGrant;
 use crate::run::part::Part;
-use crate::run::spending::Reserved;
+use crate::run::spending::{RequestId, Reserved};
 use portcullis_protocol::OperationName;
 use std::sync::{Arc, Weak};
 
@@ -17,6 +17,8 @@ pub enum CodeHandle {
     Requested {
         /// The code itself.
         code: Box<dyn HeldCode>,
+        /// What tells its request from others.
+        sent: RequestId,
         /// What it was requested for.
         operation: OperationName,
         /// The request's nonce.
