@@ -20,7 +20,7 @@ use crate::ports::gatekeeper::{CycleRequest, Gatekeeper, HeldCode, Refused, Rele
 use crate::random;
 use crate::server::session::{Patience, Session, Sessions};
 use crate::server::trust::offline;
-use crate::state::clock::Clock;
+use crate::state::clock::{Clock, DRIFT};
 use crate::state::journal::{Journal, JournalEntry, PendingRequest, Record};
 use crate::store::file_judge::FileJudge;
 use crate::store::storefront;
@@ -28,13 +28,14 @@ use crate::store::taken_from::TakenFrom;
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use portcullis_protocol::cycle::{AwaitingVerification, Granted, Request};
-use portcullis_protocol::limits::REISSUE_LIFE;
+use portcullis_protocol::limits::{REISSUE_LIFE, STATUS_CODE_LIFE};
 use portcullis_protocol::paths;
 use portcullis_protocol::wire::{
     Acknowledged, Acknowledgement, AuthorisationAnswer, AuthorisationRequest, VerificationAnswer,
 };
 use portcullis_protocol::{GrantId, Offer, OperationName, Origin, PartName, Reason, SignedManifest, Verified};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::task::JoinSet;
 
@@ -47,6 +48,12 @@ const FORGET_AFTER_SECS: u64 = 3600;
 const ASK_AGAIN_SECS: u64 = REISSUE_LIFE;
 /// How long after its code's end a grant can be of use, in seconds: as long as the longest lives that are granted.
 const MAX_GRANT_LIFE_SECS: u64 = 300;
+/// How long a code can be verified at most, whatever its server says, in seconds: as long as codes live, and what clocks
+/// differ by.
+const MAX_CODE_LIFE_SECS: u64 = STATUS_CODE_LIFE + DRIFT.as_secs();
+/// Verifications without an answer that are kept of one server. Each is looked at before every request to any server,
+/// so no server leaves as many as it likes.
+const MAX_UNANSWERED: usize = 256;
 /// How long an order is remembered that was never answered, in seconds: a day, after which the user surely looks first.
 const ORDER_MEMORY_SECS: u64 = 24 * 3600;
 
@@ -136,9 +143,10 @@ impl HeldCode for RequestedCode {
 
         // Durable first: from the next line on, the server may debit, and the answer may never arrive.
         let key = random::idempotency_key();
-        let request =
-            PendingRequest::Verification { body: authorised.verification_body(), parts, expires: authorised.expires() };
         let now = session.prover().clock().now();
+        // How long it is kept is not the server's to say.
+        let expires = authorised.expires().min(now.saturating_add(MAX_CODE_LIFE_SECS));
+        let request = PendingRequest::Verification { body: authorised.verification_body(), parts, expires };
         let entry = cycle.shared.journal.write(session.origin(), &key, now, request).await?;
 
         // 3 Verify. Asked again and again with the same key and body, so that what the network loses costs nothing.
@@ -280,15 +288,14 @@ impl Cycle {
     ) -> Result<Option<Delivery>, Refused> {
         let now = session.prover().clock().now();
         let (origin, wanted, wanted_parts) = (session.origin().clone(), request.clone(), parts.to_vec());
+        let seen = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&seen);
         let unanswered = move |record: &Record, delivered: Option<GrantId>| match &record.request {
-            PendingRequest::Verification { body, parts, expires } => {
-                delivered.is_none()
-                    && record.origin == origin
-                    && body.request == wanted
-                    && *parts == wanted_parts
-                    && now <= expires.saturating_add(ASK_AGAIN_SECS)
+            PendingRequest::Verification { body, parts, expires } if delivered.is_none() && record.origin == origin => {
+                count.fetch_add(1, Ordering::Relaxed);
+                body.request == wanted && *parts == wanted_parts && now <= expires.saturating_add(ASK_AGAIN_SECS)
             }
-            PendingRequest::Purchase(_) => false,
+            PendingRequest::Verification { .. } | PendingRequest::Purchase(_) => false,
         };
         for entry in self.shared.journal.take(unanswered).await? {
             let PendingRequest::Verification { body, expires, .. } = &entry.record().request else { continue };
@@ -317,7 +324,32 @@ impl Cycle {
                 Outcome::Disbelieved(refused) => return Err(refused),
             }
         }
+        let surplus = (seen.load(Ordering::Relaxed) + 1).saturating_sub(MAX_UNANSWERED);
+        if surplus > 0 {
+            self.make_room(session, surplus).await?;
+        }
         Ok(None)
+    }
+
+    /// Gives up the oldest verifications of a server that leaves more without an answer than are kept: those whose
+    /// grants, if there are any, have long ended.
+    ///
+    /// # Errors
+    /// [`Reason::RateLimited`] if all are younger. Then nothing new is begun with this server; others are as before.
+    async fn make_room(&self, session: &Session, surplus: usize) -> Result<(), Refused> {
+        let (origin, now) = (session.origin().clone(), session.prover().clock().now());
+        let ended = move |record: &Record, delivered: Option<GrantId>| match &record.request {
+            PendingRequest::Verification { expires, .. } => {
+                delivered.is_none() && record.origin == origin && now > expires.saturating_add(FORGET_AFTER_SECS)
+            }
+            PendingRequest::Purchase(_) => false,
+        };
+        let ended = self.shared.journal.take(ended).await?;
+        if ended.is_empty() {
+            let detail = format!("{} left {MAX_UNANSWERED} verifications without an answer", session.origin());
+            return Err(Refused::because(Reason::RateLimited, detail));
+        }
+        ended.into_iter().take(surplus).try_for_each(|entry| Ok(entry.finish()?))
     }
 
     /// Sees to what earlier requests left open, if that is due. No part of the request that comes next.

@@ -1,22 +1,39 @@
 //! The journal on the disk: sealed, tied to its names, private, and in the hands of one at a time.
 
 use super::store::payment;
-use super::test_store::{TestStore, origin, rng, run};
-use portcullis_host::{Client, TransportError};
-use portcullis_protocol::{GrantId, Reason, Rights, SecretKey, SignedManifest};
+use super::test_store::{TestStore, origin, plain, request, rng, run};
+use portcullis_host::{Client, Exchanged, Gatekeeper as _, Nonce, TransportError};
+use portcullis_protocol::wire::{AuthorisationAnswer, Signed};
+use portcullis_protocol::{Answer, GrantId, Reason, Rights, SecretKey, SignedManifest, Unverified, Verified};
 use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 use tempfile::TempDir;
 
 /// A terminal with one verification that was committed and never answered.
 async fn interrupted() -> (Arc<TestStore>, TempDir, Client, Arc<SignedManifest>, PathBuf) {
+    interrupted_by(None).await
+}
+
+/// The same, by a store that has its code live until then.
+async fn interrupted_by(until: Option<u64>) -> (Arc<TestStore>, TempDir, Client, Arc<SignedManifest>, PathBuf) {
     let (store, home) = (TestStore::new(), TempDir::new().expect("home"));
     let resource = store.world().publish(&SecretKey::generate(&mut rng()), (1, 0, 0));
     store.world().rights.insert("view".into(), Some(5));
     let client = store.signed_in(home.path()).await;
-    store.after(|exchange, answer| {
-        if exchange.path_and_query.contains("verifications") { Err(TransportError::Timeout) } else { Ok(answer) }
+    let signing = store.world().signing.clone();
+    store.after(move |exchange, answer| match (exchange.path_and_query.as_str(), until) {
+        ("/v1/verifications", _) => Err(TransportError::Timeout),
+        ("/v1/authorizations", Some(until)) if answer.status == 200 => {
+            let signed: Signed = serde_json::from_slice(&answer.body).expect("json");
+            let told = Unverified::<Answer<AuthorisationAnswer>>::parse(&signed.signed).expect("an answer");
+            let mut told = told.verify(signing.public()).expect("its own").into_document();
+            told.body.expires = until;
+            let signed = Verified::sign(told, &signing).compact().to_owned();
+            Ok(Exchanged { nonce: answer.nonce, ..plain(200, &Signed { signed }) })
+        }
+        _ => Ok(answer),
     });
     let refused = run(&client, &resource, "view").await.expect_err("lost");
     assert_eq!(refused.reason, Reason::Offline);
@@ -90,7 +107,14 @@ async fn an_entry_in_other_hands_is_left_alone() {
 
 #[tokio::test]
 async fn what_is_long_past_is_forgotten() {
-    let (store, home, client, resource, entry) = interrupted().await;
+    for until in [None, Some(u64::MAX)] {
+        forgotten(until).await;
+    }
+}
+
+/// Whatever its store says of how long its code lives.
+async fn forgotten(until: Option<u64>) {
+    let (store, home, client, resource, entry) = interrupted_by(until).await;
     client.cycle().resume().await.expect("resumed");
     assert!(entry.exists(), "the grant can still be used");
     let mut client = client;
@@ -102,6 +126,40 @@ async fn what_is_long_past_is_forgotten() {
         assert_eq!(entry.exists(), still_there, "a store issues a lost grant once more within 30 days");
     }
     run(&client, &resource, "view").await.expect("a cycle of its own");
+}
+
+/// Each is looked at before every request to any store.
+#[tokio::test]
+async fn a_store_leaves_no_more_verifications_without_an_answer_than_are_kept() {
+    const KEPT: u16 = 256;
+    let (store, home, client, resource, _entry) = interrupted().await;
+    store.world().rights.insert("view".into(), Some(1_000));
+    let lose = || {
+        store.after(|exchange, answer| {
+            if exchange.path_and_query == "/v1/verifications" { Err(TransportError::Timeout) } else { Ok(answer) }
+        });
+    };
+    let send = |number: u16| {
+        let (cycle, mut request) = (client.cycle(), request(&resource, "view"));
+        request.nonce = Nonce::new(number.to_be_bytes().to_vec()).expect("a nonce");
+        async move { cycle.run(request).await.expect_err("no answer").reason }
+    };
+    let kept = || fs::read_dir(home.path().join("journal")).expect("journal").count();
+    lose();
+    let lost = futures::future::join_all((1..KEPT).map(&send)).await;
+    assert!(lost.iter().all(|reason| *reason == Reason::Offline), "{lost:?}");
+    assert_eq!(kept(), usize::from(KEPT));
+    assert_eq!(send(KEPT).await, Reason::RateLimited);
+    // What was paid for is had all the same.
+    store.honest();
+    run(&client, &resource, "view").await.expect("taken up");
+    client.cycle().settle(Duration::from_secs(5)).await;
+    lose();
+    assert_eq!(send(KEPT).await, Reason::Offline, "there is room for one");
+    // The oldest go, once what they might bring has ended.
+    store.world().clock.advance(2 * 3600);
+    assert_eq!(send(KEPT + 1).await, Reason::Offline);
+    assert_eq!(kept(), usize::from(KEPT));
 }
 
 /// A store whose acknowledgements always fail leaves an entry for every grant: 180 an hour for an operation that is
@@ -122,7 +180,7 @@ async fn grants_that_nobody_acknowledges_hide_no_lost_answer_and_are_forgotten()
     };
     fail("");
     run(&client, &resource, "view").await.expect("granted");
-    client.cycle().settle(std::time::Duration::from_secs(5)).await;
+    client.cycle().settle(Duration::from_secs(5)).await;
     let journal = home.path().join("journal");
     let delivered = || {
         let names = fs::read_dir(&journal).expect("journal").map(|entry| entry.expect("entry").path());
@@ -152,11 +210,11 @@ async fn grants_that_nobody_acknowledges_hide_no_lost_answer_and_are_forgotten()
     assert_eq!(store.world().debits, 2);
     assert!(delivered().len() > GRANTS, "nothing was forgotten too early");
     // What is being acknowledged is in its own hands until then.
-    client.cycle().settle(std::time::Duration::from_secs(5)).await;
+    client.cycle().settle(Duration::from_secs(5)).await;
     // No grant of that time can be used any more: the process that goes on forgets them, and keeps what is new.
     store.world().clock.advance(2 * 3600);
     run(&client, &resource, "view").await.expect("granted");
-    client.cycle().settle(std::time::Duration::from_secs(5)).await;
+    client.cycle().settle(Duration::from_secs(5)).await;
     assert_eq!(delivered().len(), 1);
 }
 
