@@ -54,15 +54,29 @@ impl fmt::Display for Money {
 }
 
 /// How an operation can be paid for, from the billing server's signed catalogue. A guest shows it; it cannot set it.
+///
+/// ```
+/// use portcullis_guest::{Money, Offer};
+///
+/// let offer = |title: &str, model: &str| Offer {
+///     id: "o1".into(),
+///     title: title.into(),
+///     price: Money::new(2, "EUR"),
+///     model: model.into(),
+///     quantity: None,
+/// };
+/// assert_eq!(offer("For good", "perpetual").to_string(), "For good for 0.02 EUR");
+/// assert_eq!(offer("One page", "metered").to_string(), "One page for 0.02 EUR a unit");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Offer {
     /// Names the offer at the billing server.
     pub id: String,
     /// What a person reads: "Full picture, for good".
     pub title: String,
-    /// What it costs, once.
+    /// What it costs, once; under `metered`, one unit of as many as are asked for.
     pub price: Money,
-    /// The rights model: `free`, `perpetual`, `uses`; later servers may know more.
+    /// The rights model: `free`, `perpetual`, `uses`, `metered`; later servers may know more.
     pub model: String,
     /// How much is bought, where the model counts: 10 for ten uses.
     pub quantity: Option<u64>,
@@ -70,7 +84,8 @@ pub struct Offer {
 
 impl fmt::Display for Offer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} for {}", self.title, self.price)
+        write!(f, "{} for {}", self.title, self.price)?;
+        if self.model == "metered" { f.write_str(" a unit") } else { Ok(()) }
     }
 }
 

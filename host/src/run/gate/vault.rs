@@ -1,7 +1,8 @@
 //! `portcullis:gate/vault`: asset parts, read by range under a grant, each block authenticated before a byte is given.
 
-use super::{GateView, GrantHandle, PartHandle, VaultFailure, shown};
+use super::{GateCtx, GateView, GrantHandle, PartHandle, VaultFailure, shown};
 use crate::ports::progress::{PartRefusal, Step};
+use crate::run::active_grant::ActiveGrant;
 use crate::run::bindings::vault::{self, VaultError};
 use portcullis_protocol::{PartKind, PartName};
 use std::sync::Arc;
@@ -45,9 +46,19 @@ impl GateView<'_> {
         let part = self.ctx.contents.signed.manifest().part(&name).ok_or(VaultError::NoSuchPart)?;
         // A code part runs under a grant of its own; its bytes are for the engine alone.
         let key = held.key(&name).filter(|_| part.kind == PartKind::Asset).ok_or(VaultError::NotGranted)?;
+        Self::in_force(self.ctx, &held).await?;
         let opened = self.ctx.contents.open_part(&name, key, &self.ctx.ahead).await;
         let reader = opened.map_err(|_| VaultError::Damaged)?;
         Ok(self.table.push(PartHandle { held: Arc::downgrade(&held), reader })?)
+    }
+
+    /// Parts are opened and read under a grant that is in force.
+    async fn in_force(ctx: &mut GateCtx, held: &Arc<ActiveGrant>) -> Result<(), VaultError> {
+        // The entry grant is good for the whole of a call that began in time; the call's own deadline bounds it.
+        if Arc::ptr_eq(held, &ctx.entry) {
+            return Ok(());
+        }
+        ctx.ensure(held).await.map_err(|_| VaultError::Expired)
     }
 }
 
@@ -59,10 +70,7 @@ impl vault::HostPart for GateView<'_> {
     async fn read(&mut self, part: Resource<PartHandle>, offset: u64, length: u32) -> Result<Vec<u8>, VaultFailure> {
         let part = self.table.get_mut(&part)?;
         let held = part.held.upgrade().ok_or(VaultError::Expired)?;
-        // The entry grant is good for the whole of a call that began in time; the call's own deadline bounds it.
-        if !Arc::ptr_eq(&held, &self.ctx.entry) {
-            self.ctx.ensure(&held).await.map_err(|_| VaultError::Expired)?;
-        }
+        Self::in_force(self.ctx, &held).await?;
         Ok(part.reader.read_at(offset, length.min(MAX_READ)).await.map_err(|_| VaultError::Damaged)?)
     }
 
