@@ -2,6 +2,7 @@
 
 use crate::http::app::App;
 use crate::http::forwarded;
+use crate::http::monitoring;
 use crate::http::problem::ApiError;
 use axum::extract::{ConnectInfo, FromRequestParts, Request, State};
 use axum::http::request::Parts;
@@ -47,9 +48,18 @@ fn say_untrusted() {
 pub(crate) async fn gate(
     State(app): State<App>,
     ClientAddress(address): ClientAddress,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
     mut request: Request,
     next: Next,
 ) -> Response {
+    // What the proxy asks by itself is no client's: none that is counted as the proxy takes the store out of rotation.
+    let config = &app.config;
+    let of_proxy = config.behind_proxy
+        && forwarded::is_of_proxy(request.headers(), peer.ip(), &config.trusted_proxies)
+        && monitoring::is_probe(request.uri().path());
+    if of_proxy {
+        return next.run(request).await;
+    }
     match app.gates.address.take(address) {
         Ok(()) => {
             // Whoever turns out to be counted otherwise is not counted here.

@@ -2,7 +2,7 @@
 //!
 //! Each proxy appends whom it heard from, so a list is read from its right end: as long as an entry is a trusted
 //! proxy, the one before it was written by that proxy and is believed. The first that is not trusted is the client;
-//! what stands left of it is the client's to invent.
+//! what stands left of it is the client's to invent, bytes that are no text and quotes that do not end among it.
 
 use axum::http::{HeaderMap, HeaderName};
 use ipnet::IpNet;
@@ -22,15 +22,20 @@ pub(crate) fn is_forwarded(headers: &HeaderMap) -> bool {
     headers.contains_key(X_FORWARDED_FOR) || headers.contains_key(FORWARDED)
 }
 
+/// Whether a trusted proxy, or somebody on its machine, asks by itself: for nobody that it would name.
+pub(crate) fn is_of_proxy(headers: &HeaderMap, peer: IpAddr, trusted: &[IpNet]) -> bool {
+    is_trusted(trusted, peer) && !is_forwarded(headers)
+}
+
 /// The client of a request that came from `peer`.
 pub(crate) fn client(headers: &HeaderMap, peer: IpAddr, trusted: &[IpNet]) -> IpAddr {
     let peer = peer.to_canonical();
     if !is_trusted(trusted, peer) {
         return peer;
     }
-    let hops = |name: HeaderName, read: fn(&str) -> Vec<Option<IpAddr>>| {
+    let hops = |name: HeaderName, read: fn(&[u8]) -> Vec<Option<IpAddr>>| {
         let lines = headers.get_all(name).iter();
-        let hops: Vec<_> = lines.flat_map(|line| line.to_str().map_or_else(|_| vec![None], read)).collect();
+        let hops: Vec<_> = lines.flat_map(|line| read(line.as_bytes())).collect();
         (!hops.is_empty()).then(|| nearest(peer, &hops, trusted))
     };
     match (hops(X_FORWARDED_FOR, x_forwarded_for), hops(FORWARDED, forwarded)) {
@@ -55,19 +60,24 @@ fn nearest(peer: IpAddr, hops: &[Option<IpAddr>], trusted: &[IpNet]) -> IpAddr {
     client
 }
 
-fn x_forwarded_for(line: &str) -> Vec<Option<IpAddr>> {
-    line.split(',').map(|entry| node(entry.trim().trim_matches('"'))).collect()
+/// Each entry by itself: one that is no text names nobody, and says nothing of the others.
+fn x_forwarded_for(line: &[u8]) -> Vec<Option<IpAddr>> {
+    let entry = |entry| node(std::str::from_utf8(entry).ok()?.trim().trim_matches('"'));
+    line.split(|byte| *byte == b',').map(entry).collect()
 }
 
 /// The `for` of each element (RFC 7239 section 4). An element without it, or one that is malformed, names nobody.
-fn forwarded(line: &str) -> Vec<Option<IpAddr>> {
+fn forwarded(line: &[u8]) -> Vec<Option<IpAddr>> {
     let mut elements = Vec::new();
-    for element in split_unquoted(line, ',') {
+    for element in split_unquoted(line, b',') {
         let mut named = None;
-        for pair in split_unquoted(&element, ';') {
-            let Some((key, value)) = pair.split_once('=') else { continue };
-            if key.trim().eq_ignore_ascii_case("for") {
+        for pair in split_unquoted(element, b';') {
+            let Some((key, value)) = pair.iter().position(|byte| *byte == b'=').map(|at| pair.split_at(at)) else {
+                continue;
+            };
+            if key.trim_ascii().eq_ignore_ascii_case(b"for") {
                 // Twice is once too often.
+                let value = std::str::from_utf8(&value[1..]).unwrap_or_default();
                 named = if named.is_none() { Some(unquoted(value.trim())) } else { Some(String::new()) };
             }
         }
@@ -76,24 +86,22 @@ fn forwarded(line: &str) -> Vec<Option<IpAddr>> {
     elements
 }
 
-/// Splits at a separator that stands outside of quoted strings.
-fn split_unquoted(text: &str, separator: char) -> Vec<String> {
-    let mut parts = vec![String::new()];
-    let (mut quoted, mut escaped) = (false, false);
-    for c in text.chars() {
-        if c == separator && !quoted {
-            parts.push(String::new());
-            continue;
+/// Splits at a separator that stands outside of quoted strings. The quotes are paired from the right, where proxies
+/// have written: one that a client has opened and not closed is left over at the left end.
+fn split_unquoted(text: &[u8], separator: u8) -> Vec<&[u8]> {
+    let (mut parts, mut end, mut quoted) = (Vec::new(), text.len(), false);
+    for (at, byte) in text.iter().enumerate().rev() {
+        if *byte == separator && !quoted {
+            parts.push(&text[at + 1..end]);
+            end = at;
+        } else if *byte == b'"' {
+            let escapes = text[..at].iter().rev().take_while(|byte| **byte == b'\\').count();
+            // Within a quoted string it may stand for itself.
+            quoted ^= !(quoted && escapes % 2 == 1);
         }
-        if let Some(last) = parts.last_mut() {
-            last.push(c);
-        }
-        (quoted, escaped) = match (c, quoted, escaped) {
-            ('"', _, false) => (!quoted, false),
-            ('\\', true, false) => (quoted, true),
-            _ => (quoted, false),
-        };
     }
+    parts.push(&text[..end]);
+    parts.reverse();
     parts
 }
 
@@ -130,10 +138,10 @@ mod tests {
         text.parse().expect("an address")
     }
 
-    fn from(peer: &str, headers: &[(&'static str, &'static str)], trusted: &[&str]) -> IpAddr {
+    fn from<V: AsRef<[u8]>>(peer: &str, headers: &[(&'static str, V)], trusted: &[&str]) -> IpAddr {
         let mut map = HeaderMap::new();
         for (name, value) in headers {
-            map.append(*name, HeaderValue::from_static(value));
+            map.append(*name, HeaderValue::from_bytes(value.as_ref()).expect("a value"));
         }
         let trusted: Vec<IpNet> = trusted.iter().map(|network| network.parse().expect("a network")).collect();
         client(&map, ip(peer), &trusted)
@@ -206,6 +214,27 @@ mod tests {
         ] {
             assert_eq!(from("127.0.0.1", &[("forwarded", line)], LOOPBACK), ip(meant), "{line}");
         }
+    }
+
+    /// Whatever a client has sent, the proxy appends to it, in the same line.
+    #[test]
+    fn what_a_client_invents_does_not_hide_what_its_proxy_wrote() {
+        for invented in [&b"\xff"[..], b"\xff\xfe, \xff", b"\"", b"203.0.113.1\"", b"\\", b"a\"b\\\"", b"", b",,\"\xff"]
+        {
+            let line = |own: &str| [invented, b", ", own.as_bytes()].concat();
+            let lists = [("x-forwarded-for", line("203.0.113.9"))];
+            assert_eq!(from("127.0.0.1", &lists, LOOPBACK), ip("203.0.113.9"), "{invented:?}");
+            for own in ["for=203.0.113.9", "for=\"203.0.113.9:4711\";by=\"a\\\",;b\"", "by=_x;for=\"203.0.113.9\""] {
+                for invented in
+                    [invented.to_vec(), [b"for=\"", invented].concat(), [b"by=\xff;for=", invented].concat()]
+                {
+                    let line = [&invented[..], b", ", own.as_bytes()].concat();
+                    assert_eq!(from("127.0.0.1", &[("forwarded", line)], LOOPBACK), ip("203.0.113.9"), "{invented:?}");
+                }
+            }
+        }
+        // The control: what the proxy itself wrote and nobody can read leaves it at the proxy.
+        assert_eq!(from("127.0.0.1", &[("x-forwarded-for", b"203.0.113.1, \xff")], LOOPBACK), ip("127.0.0.1"));
     }
 
     #[test]

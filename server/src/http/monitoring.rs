@@ -18,6 +18,11 @@ use serde_json::{Value, json};
 /// The form of [`figures`]: https://prometheus.io/docs/specs/om/open_metrics_spec/
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
+/// Whether a path is what load balancers ask.
+pub(crate) fn is_probe(path: &str) -> bool {
+    matches!(path, paths::HEALTHZ | paths::READYZ)
+}
+
 /// Whether the server runs: that it answers is all it says.
 #[utoipa::path(
     get,

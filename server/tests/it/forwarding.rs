@@ -58,6 +58,31 @@ async fn behind_a_trusted_proxy_only_what_the_proxy_wrote_counts() {
     }
 }
 
+/// Who is counted as the proxy takes nothing from it: the store stays in rotation.
+#[tokio::test]
+async fn what_a_proxy_asks_by_itself_is_answered_however_many_are_counted_as_the_proxy() {
+    let stage = Stage::with(|config| {
+        config.behind_proxy = true;
+        config.trusted_proxies = vec!["127.0.0.0/8".parse().expect("a network")];
+        (config.limits.address_burst, config.limits.address_rate) = (5, 1);
+    })
+    .await;
+    let (mut proxy, mut unnamed) = (Browser::new(&stage.origin), Browser::new(&stage.origin));
+    unnamed.through_proxy("x-forwarded-for", "203.0.113.9, unknown");
+    let mut refused = 0;
+    for _ in 0..50 {
+        let status = unnamed.get("/readyz").await.status;
+        refused += usize::from(status == StatusCode::TOO_MANY_REQUESTS);
+        for probe in ["/healthz", "/readyz"] {
+            assert_eq!(proxy.get(probe).await.status, StatusCode::OK, "{probe} after {refused} that were refused");
+        }
+    }
+    assert!(refused > 20, "{refused}");
+    // The control: nothing else is answered for the proxy's sake, nor for whoever says that he is one.
+    assert_eq!(proxy.get("/sign-in").await.status, StatusCode::TOO_MANY_REQUESTS);
+    stage.stop().await;
+}
+
 #[tokio::test]
 async fn strangers_lock_out_neither_owners_nor_sign_up() {
     let stage = behind(&["127.0.0.0/8"]).await;
