@@ -99,6 +99,9 @@ struct Count {
     stops: AtomicBool,
 }
 
+/// How long a slow server is given to serve each terminal once, before anything is counted.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 /// Puts load on a server.
 ///
 /// # Errors
@@ -121,6 +124,11 @@ async fn driven(load: &Load) -> Result<Outcome> {
     let running: Vec<_> =
         terminals.into_iter().map(|terminal| tokio::spawn(work(terminal, load.kind, Arc::clone(&count)))).collect();
     tokio::time::sleep(load.warm).await;
+    // Until each had its turn: of a thousand that begin at once, the last one waits for all others.
+    let (begun, turns) = (Instant::now(), load.terminals as u64);
+    while count.rounds.load(Ordering::SeqCst) + count.errors.load(Ordering::SeqCst) < turns && begun.elapsed() < PATIENCE {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
     let (used, rounds, begun) = (cpu::used(load.process)?, count.rounds.load(Ordering::SeqCst), Instant::now());
     count.counts.store(true, Ordering::SeqCst);
     tokio::time::sleep(load.counted).await;
