@@ -126,7 +126,9 @@ async fn driven(load: &Load) -> Result<Outcome> {
     tokio::time::sleep(load.warm).await;
     // Until each had its turn: of a thousand that begin at once, the last one waits for all others.
     let (begun, turns) = (Instant::now(), load.terminals as u64);
-    while count.rounds.load(Ordering::SeqCst) + count.errors.load(Ordering::SeqCst) < turns && begun.elapsed() < PATIENCE {
+    while count.rounds.load(Ordering::SeqCst) + count.errors.load(Ordering::SeqCst) < turns
+        && begun.elapsed() < PATIENCE
+    {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     let (used, rounds, begun) = (cpu::used(load.process)?, count.rounds.load(Ordering::SeqCst), Instant::now());
