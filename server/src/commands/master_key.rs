@@ -154,7 +154,7 @@ impl RotateMasterKey {
             |sealed| format!("The master key is a new one, and {sealed} values are sealed by it."),
         );
         print::text(&format!(
-            "{what} Everybody was signed out; invitations, and redemption codes that nobody has redeemed, have ended.\n\n\
+            "{what} Everybody was signed out, and invitations have ended. Redemption codes are as good as before.\n\n\
              Back up {} apart from the database. Keep {} with the backups that were made before, which only it opens, and \
              remove it here. Then start the server.",
             files.current.display(),

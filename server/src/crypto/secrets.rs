@@ -158,6 +158,31 @@ pub struct Secrets {
     backup: Zeroizing<[u8; 32]>,
 }
 
+/// What redemption codes are made with.
+pub(crate) struct CodeMaker(Zeroizing<[u8; 32]>);
+
+impl CodeMaker {
+    /// One that was kept.
+    pub(crate) const fn from_bytes(key: Zeroizing<[u8; 32]>) -> Self {
+        Self(key)
+    }
+
+    /// Its bytes, to be sealed.
+    pub(crate) fn expose(&self) -> &[u8; 32] {
+        &self.0
+    }
+
+    /// The code of a number in a batch, and its serial.
+    pub(crate) fn code(&self, batch: &BatchId, number: u32) -> (RedemptionCode, CodeSerial) {
+        let parts = [REDEMPTION_SECRET, batch.as_bytes(), &number.to_be_bytes()];
+        let derived = Zeroizing::new(mac(&self.0, &parts));
+        let (mut code, mut serial) = (Zeroizing::new([0; 10]), [0; 16]);
+        code.copy_from_slice(&derived[..10]);
+        serial.copy_from_slice(&derived[16..]);
+        (RedemptionCode::from_bytes(*code), CodeSerial::from_bytes(serial))
+    }
+}
+
 impl fmt::Debug for Secrets {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Secrets(redacted)")
@@ -343,12 +368,12 @@ impl Secrets {
     /// without the master key can compute them.
     #[must_use]
     pub fn redemption_code(&self, batch: &BatchId, number: u32) -> (RedemptionCode, CodeSerial) {
-        let parts = [REDEMPTION_SECRET, batch.as_bytes(), &number.to_be_bytes()];
-        let derived = Zeroizing::new(mac(&self.tokens, &parts));
-        let (mut code, mut serial) = (Zeroizing::new([0; 10]), [0; 16]);
-        code.copy_from_slice(&derived[..10]);
-        serial.copy_from_slice(&derived[16..]);
-        (RedemptionCode::from_bytes(*code), CodeSerial::from_bytes(serial))
+        self.code_maker().code(batch, number)
+    }
+
+    /// What makes redemption codes: kept when the master key changes, for the codes that there are.
+    pub(crate) fn code_maker(&self) -> CodeMaker {
+        CodeMaker(self.tokens.clone())
     }
 
     /// The keyed hash by which a redemption code is found.

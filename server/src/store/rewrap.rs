@@ -19,7 +19,7 @@ pub enum RewrapOutcome {
 #[async_trait]
 pub trait Rewrap {
     /// Opens everything with one master key and seals it with another, in one transaction. What cannot be sealed anew,
-    /// since only a hash of it is kept, ends: every sign-in, and invitations.
+    /// since only a hash of it is kept, ends: every sign-in, and invitations. Redemption codes stay as they are.
     async fn rewrap(&self, from: Secrets, to: Secrets) -> Result<RewrapOutcome, StoreError>;
 
     /// Whether the database is sealed by the master key that computes this. Waits for the end of a change under way,

@@ -1,14 +1,14 @@
 //! Codes that redeem to rights: each once, by whoever types it first, and guessing locks out nobody but the guesser.
 
-use crate::world::{Machine, World, count, fresh, keyed, reason};
+use crate::world::{Machine, World, count, fresh, holder, keyed, reason};
 use futures::future::join_all;
 use portcullis_fixtures::holds;
 use portcullis_protocol::codes::RedemptionCode;
 use portcullis_protocol::wire::{GiftsAnswer, GiftsRequest, RedemptionAnswer};
 use portcullis_protocol::{Digest, PublisherName, Reason, ResourceName, Rights};
-use portcullis_server::crypto::secrets::random;
+use portcullis_server::crypto::secrets::{Secrets, random};
 use portcullis_server::merchants::redemption;
-use portcullis_server::store::Buyer;
+use portcullis_server::store::{Buyer, IdentityRecord, RewrapOutcome};
 use portcullis_server::{Core, ServiceError};
 
 fn names() -> (PublisherName, ResourceName) {
@@ -179,10 +179,11 @@ async fn who_was_shut_out_meanwhile_redeems_nothing() {
     let made = make(&world, &asked(world.offer("view").await.1, 1)).await.expect("made");
     let code = &made.codes[0].code;
     let (ada, bob) = (world.machine("ada@example.org").await, world.machine("bob@example.org").await);
+    let in_browser = Buyer::Browser(holder(&world.core, ada.account).await);
     world.core.store.set_suspended(&ada.account, true).await.expect("suspended");
     assert!(world.core.store.revoke_terminal(&bob.account, &bob.id).await.expect("revoked"));
     assert_eq!(reason(redeem(&world.core, &ada, code).await), Reason::AccountSuspended);
-    let browser = redemption::redeem(&world.core, Buyer::Browser { account: ada.account }, code).await;
+    let browser = redemption::redeem(&world.core, in_browser, code).await;
     assert_eq!(reason(browser), Reason::AccountSuspended);
     assert_eq!(reason(redeem(&world.core, &bob, code).await), Reason::TerminalRevoked);
     // The control: another terminal of the account.
@@ -253,4 +254,43 @@ async fn of_many_that_redeem_one_code_at_once_one_has_it() {
 #[ignore = "slow: cargo xtask test --all"]
 async fn of_ten_thousand_that_redeem_one_code_at_once_one_has_it() {
     stampede(10_000).await;
+}
+
+/// A code belongs to whoever paid for it: a new master key made every one void, and whoever typed his a guesser.
+#[tokio::test]
+async fn codes_are_as_good_under_a_new_master_key_as_before() {
+    let mut world = World::new().await;
+    let (offer, (publisher, _)) = (world.offer("resize").await.1, names());
+    let mut made = make(&world, &asked(offer, 5)).await.expect("made").codes;
+    let voided = make(&world, &asked(offer, 1)).await.expect("made");
+    redemption::void(&world.core, &world.owner, &publisher, &voided.batch).await.expect("voided");
+    // One that cannot be made again: nobody can say which code it is.
+    world.database().run("UPDATE redemption_codes SET number = 77 WHERE number = 4");
+    let identity = IdentityRecord { origin: "https://store.example".into(), key_check: world.core.secrets.key_check() };
+    world.core.store.bind_identity(identity).await.expect("bound");
+
+    for (round, key) in [[1; 32], [2; 32], [3; 32]].into_iter().enumerate() {
+        let (from, to) = (world.core.secrets.clone(), Secrets::from_master(&key));
+        let done = world.core.store.rewrap(from, to.clone()).await.expect("done");
+        assert!(matches!(done, RewrapOutcome::Done(_)), "{done:?}");
+        world.core.secrets = to;
+        let ada = world.machine(&format!("ada{round}@example.org")).await;
+        let bob = world.machine(&format!("bob{round}@example.org")).await;
+        let core = &world.core;
+        redeem(core, &ada, &made[round].code).await.expect("as good as before");
+        redeem(core, &ada, &made[round].code).await.expect("said again");
+        for spent in &made[..=round] {
+            assert_eq!(reason(redeem(core, &bob, &spent.code).await), Reason::CodeSpent);
+        }
+        assert_eq!(reason(redeem(core, &bob, &voided.codes[0].code).await), Reason::CodeVoid);
+        assert_eq!(count(&world, "SELECT count(*) FROM redemption_tries"), 0, "nobody is a guesser");
+        made.extend(make(&world, &asked(offer, 1)).await.expect("made").codes);
+    }
+    assert_eq!(count(&world, "SELECT count(*) FROM redemption_codes WHERE number = 77 AND state = 2"), 1);
+    let (ada, core) = (world.machine("ada@example.org").await, &world.core);
+    for (nth, good) in made.iter().skip(5).chain(&made[3..4]).enumerate() {
+        let eve = world.machine(&format!("eve{nth}@example.org")).await;
+        redeem(core, &eve, &good.code).await.expect("whichever key made it");
+    }
+    assert_eq!(reason(redeem(core, &ada, &made_up()).await), Reason::CodeUnknown, "the control");
 }

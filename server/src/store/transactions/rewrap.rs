@@ -3,15 +3,19 @@
 use super::{Database, Tx, TxError, TxResult};
 use crate::billing::charges::MEANS;
 use crate::crypto::keys::{SERVER_KEY, SIGNING_KEY};
-use crate::crypto::secrets::{SecretError, Secrets};
+use crate::crypto::secrets::{CodeMaker, SecretError, Secrets};
 use crate::notices::webhooks::keys::{SECRET, SEED, row as key_row};
 use crate::ops::faults::Write;
 use crate::store::database::Row;
 use crate::store::database::row::{bytes, checked, octets, sealed, text};
 use crate::store::{EndpointId, KeyRole, Rewrap, RewrapOutcome, StoreError};
 use async_trait::async_trait;
-use portcullis_protocol::{AccountId, Digest, PartName, PublicKey};
+use portcullis_protocol::{AccountId, BatchId, CodeSerial, Digest, PartName, PublicKey};
+use zeroize::Zeroizing;
 
+/// What makers of redemption codes are kept as, among the server's keys: those of master keys of before, the newest
+/// first, as long as there are codes that they made.
+const MAKERS: &str = "redemption";
 /// Rows that are held in memory at a time.
 const PAGE: usize = 500;
 
@@ -95,6 +99,61 @@ impl Change<'_> {
                 Ok(())
             },
         )
+    }
+
+    /// What made the redemption codes that there are: the old key, and those before it.
+    fn makers(&self, tx: &Tx<'_>) -> TxResult<Vec<CodeMaker>> {
+        let mut makers = vec![self.from.code_maker()];
+        let sql = "SELECT key FROM server_keys WHERE role = ?1";
+        if let Some(kept) = tx.one(sql, [MAKERS], |row| sealed(row, 0))? {
+            let kept = self.from.unseal(SERVER_KEY, MAKERS.as_bytes(), &kept)?;
+            let (keys, rest) = kept.as_chunks::<32>();
+            if !rest.is_empty() {
+                return Err(TxError::Damaged);
+            }
+            makers.extend(keys.iter().map(|key| CodeMaker::from_bytes(Zeroizing::new(*key))));
+        }
+        Ok(makers)
+    }
+
+    /// Redemption codes are found by a keyed hash, and can be made again of their batches and numbers: whoever has one
+    /// has it still. One that cannot is void.
+    fn redemption_codes(&self, tx: &Tx<'_>) -> TxResult<u64> {
+        let makers = self.makers(tx)?;
+        let mut is_used = vec![false; makers.len()];
+        let sql = "SELECT batch, number, serial FROM redemption_codes WHERE (batch, number) > (?1, ?2)
+                   ORDER BY batch, number LIMIT ?3";
+        let read = |row: &Row<'_>| {
+            let (batch, serial) = (bytes(row, 0, BatchId::from_bytes)?, bytes(row, 2, CodeSerial::from_bytes)?);
+            Ok((batch, row.get::<i64>(1)?, serial))
+        };
+        let count = pages(
+            (Vec::new(), 0),
+            |(batch, number): &(Vec<u8>, i64)| tx.all(sql, (batch, *number, limit()), read),
+            |(batch, number, _)| (batch.as_bytes().to_vec(), *number),
+            |(batch, number, serial)| {
+                let nth = u32::try_from(*number).map_err(|_| TxError::Damaged)?;
+                let made = makers.iter().map(|maker| maker.code(batch, nth));
+                let found = made.enumerate().find(|(_, (_, made))| made == serial);
+                let Some((maker, (code, _))) = found else {
+                    let sql = "UPDATE redemption_codes SET state = 2 WHERE batch = ?1 AND number = ?2 AND state = 0";
+                    tx.change(sql, (batch.as_bytes(), *number))?;
+                    return Ok(());
+                };
+                is_used[maker] = true;
+                let sql = "UPDATE redemption_codes SET lookup = ?3 WHERE batch = ?1 AND number = ?2";
+                tx.change(sql, (batch.as_bytes(), *number, self.to.redemption_lookup(&code).0))?;
+                Ok(())
+            },
+        )?;
+        tx.change("DELETE FROM server_keys WHERE role = ?1", [MAKERS])?;
+        let used = makers.iter().zip(&is_used).filter(|(_, is_used)| **is_used);
+        let kept = Zeroizing::new(used.flat_map(|(maker, _)| *maker.expose()).collect::<Vec<u8>>());
+        if !kept.is_empty() {
+            let new = self.to.seal(SERVER_KEY, MAKERS.as_bytes(), &kept);
+            tx.change("INSERT INTO server_keys (role, key) VALUES (?1, ?2)", (MAKERS, new.as_bytes()))?;
+        }
+        Ok(count)
     }
 
     fn parts(&self, tx: &Tx<'_>) -> TxResult<u64> {
@@ -212,8 +271,6 @@ fn end_sign_ins(tx: &Tx<'_>) -> TxResult<()> {
     }
     let sql = "UPDATE sessions SET ended_at = ?1 WHERE ended_at IS NULL /* all of it */";
     tx.change(sql, [tx.now().millis()])?;
-    // Codes that nobody has redeemed are found by a hash under the old key.
-    tx.change("UPDATE redemption_codes SET state = 2 WHERE state = 0 /* all of it */", ())?;
     Ok(())
 }
 
@@ -242,6 +299,7 @@ fn rewrap(tx: &Tx<'_>, from: &Secrets, to: &Secrets) -> TxResult<RewrapOutcome> 
         change.server_keys(tx)?,
         change.signing_keys(tx)?,
         change.accounts(tx)?,
+        change.redemption_codes(tx)?,
         change.parts(tx)?,
         change.answers(tx)?,
         change.saved_means(tx)?,
