@@ -5,12 +5,12 @@
 //! bytes are what their type says are served, bounded in bytes and in points, under headers that make a document of
 //! none of them. SVG is not among them: it can hold scripts and links.
 
+use super::picture;
 use crate::http::app::Server;
 use crate::http::problem::ApiError;
 use crate::store::CoverPart;
 use bytes::Bytes;
 use hashlink::LruCache;
-use imagesize::ImageType;
 use parking_lot::Mutex;
 use portcullis_protocol::sealed::Sealed;
 use portcullis_protocol::{Digest, Manifest, PartEntry, PartKind};
@@ -118,15 +118,7 @@ pub(crate) fn open(app: &Server, resource: &Digest, cover: &CoverPart) -> Result
 
 /// The media type of a picture by its bytes, if it is of a type that is shown and not too large for a browser.
 fn picture(bytes: &[u8]) -> Option<&'static str> {
-    let media_type = match imagesize::image_type(bytes).ok()? {
-        ImageType::Gif => "image/gif",
-        ImageType::Jpeg => "image/jpeg",
-        ImageType::Png => "image/png",
-        ImageType::Webp => "image/webp",
-        ImageType::Heif(imagesize::Compression::Av1) => "image/avif",
-        _ => return None,
-    };
-    let size = imagesize::blob_size(bytes).ok()?;
+    let (media_type, size) = picture::read(bytes)?;
     let (side, points) = (size.width.max(size.height), size.width.checked_mul(size.height)?);
     ((1..=MAX_SIDE).contains(&side) && (1..=MAX_POINTS).contains(&points)).then_some(media_type)
 }
@@ -148,7 +140,8 @@ mod tests {
     #[test]
     fn only_pictures_are_covers() {
         assert_eq!(picture(&png(640, 480)), Some("image/png"));
-        assert_eq!(picture(b"GIF89a\x10\0\x10\0\x80\0\0"), Some("image/gif"));
+        let gif = b"GIF89a\x10\0\x10\0\0\0\0,\0\0\0\0\x10\0\x10\0\0\x02\x02D\x01\0;";
+        assert_eq!(picture(gif), Some("image/gif"));
         assert_eq!(picture(&png(60_000, 60_000)), None, "too many points to unpack");
         assert_eq!(picture(&png(8_192, 8_192)), None, "256 MiB in a browser");
         assert_eq!(picture(&png(2_048, 2_049)), None);

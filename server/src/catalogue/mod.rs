@@ -4,6 +4,7 @@ pub(crate) mod cover;
 pub(crate) mod files;
 pub(crate) mod listing;
 pub(crate) mod objects;
+mod picture;
 pub(crate) mod publish;
 pub(crate) mod search;
 pub(crate) mod uploads;

@@ -175,6 +175,10 @@ async fn cover_that_is_a_bomb(arena: &mut Arena) -> Result<Outcome> {
         bytes
     };
     let gif = [&b"GIF89a\xff\xff\xff\xff"[..], &POINT[10..]].concat();
+    // Its screen is a point. The picture on it is not, and browsers take a screen of that size.
+    let mut first_frame = POINT.to_vec();
+    let descriptor = POINT.windows(2).position(|bytes| bytes == b",\0").context("a picture")?;
+    first_frame[descriptor + 5..descriptor + 9].copy_from_slice(&[0, 0x40, 0, 0x40]);
     let large = [POINT, &vec![0; 2 * 1024 * 1024]].concat();
     let mut trial = Trial::new();
     let mut browser = Browser::new(place.site.server.origin())?;
@@ -182,6 +186,8 @@ async fn cover_that_is_a_bomb(arena: &mut Arena) -> Result<Outcome> {
         ("a PNG of 3.6 gigapixels", "image/png", png(60_000, 60_000)),
         ("a PNG of two thousand million by one", "image/png", png(2_000_000_000, 1)),
         ("a GIF of 4.3 gigapixels", "image/gif", gif),
+        ("a GIF whose first picture is larger than its screen", "image/gif", first_frame),
+        ("a JPEG with a fill byte before its frame", "image/jpeg", filled_jpeg()),
         ("more than 2 MiB", "image/gif", large),
     ]
     .into_iter()
@@ -197,6 +203,20 @@ async fn cover_that_is_a_bomb(arena: &mut Arena) -> Result<Outcome> {
     let media = headers.get("content-type").context("a media type")?;
     trial.control("a picture of a point is shown", status == StatusCode::OK && media == "image/gif");
     Ok(trial.finish())
+}
+
+/// A progressive JPEG of 16384 by 16384 points, for whoever skips fill bytes, as browsers do. Who does not takes the
+/// frame's marker for a length, and finds one of 16 by 16 in a comment.
+fn filled_jpeg() -> Vec<u8> {
+    let mut bytes = vec![0xff, 0xd8, 0xff, 0xff, 0xc2, 0, 17, 8, 0x40, 0, 0x40, 0];
+    bytes.extend([3, 1, 0x11, 0, 2, 0x11, 0, 3, 0x11, 0]);
+    bytes.extend([0xff, 0xfe, 0xff, 0xff]);
+    // Where it goes on to read: past what it takes for a segment of 0xc200 bytes.
+    bytes.resize(4 + 0xc200, b' ');
+    bytes.extend([0xff, 0xc0, 0, 17, 8, 0, 16, 0, 16, 3]);
+    bytes.resize(22 + 2 + 0xffff, b' ');
+    bytes.extend([0xff, 0xda, 0, 12, 3, 1, 0, 2, 0, 3, 0, 0, 0, 0, 0, 0, 0xff, 0xd9]);
+    bytes
 }
 
 fn cover(resource: &Digest) -> String {
