@@ -3,8 +3,8 @@
 use crate::ops::making::Making;
 use crate::ops::parts::Parts;
 use crate::print;
-use crate::store::{CopyError, Copyable, DatabaseAddress, Postgres, PostgresOptions, Sqlite, SqliteOptions};
-use anyhow::Context as _;
+use crate::store::{CopyError, Copyable, DatabaseAddress, Postgres, PostgresOptions, Sqlite, SqliteOptions, schema};
+use anyhow::{Context as _, ensure};
 use clap::{Args, Subcommand};
 use portcullis_protocol::text::counted;
 use serde_json::json;
@@ -44,7 +44,11 @@ impl Database {
 
 impl Copy {
     async fn run(self, parts: &Parts) -> anyhow::Result<()> {
-        let from = Place::of(&self.from.0).and_then(|place| open(place, false, parts)).context("--from")?;
+        let from = Place::of(&self.from.0).and_then(|place| {
+            place.is_up_to_date()?;
+            open(place, false, parts)
+        });
+        let from = from.context("--from")?;
         let (to, making) = match Place::of(&self.to.0).context("--to")? {
             // A copy that was killed is no copy: the file appears when it is whole.
             Place::File(path) => {
@@ -94,6 +98,21 @@ impl<'p> Place<'p> {
             return Ok(Self::Address(address.or_password(std::env::var("PGPASSWORD").ok())));
         }
         Ok(Self::File(Path::new(text)))
+    }
+
+    /// Whoever opens a database brings it up to date. One that is to be copied stays as it is.
+    fn is_up_to_date(&self) -> anyhow::Result<()> {
+        let (found, known) = match self {
+            Self::File(path) => schema(path)?,
+            Self::Address(address) => address.schema()?,
+        };
+        // Without a schema it is no server's, and one of a newer program is refused when it is opened.
+        ensure!(
+            found == 0 || found >= known,
+            "the database is of version {found}, and this program, of version {known}, would change it: copy it with the \
+             program that its server is of, or start this program's server on it once. Nothing was changed"
+        );
+        Ok(())
     }
 }
 

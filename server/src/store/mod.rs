@@ -44,8 +44,8 @@ mod wakes;
 mod webhooks;
 
 pub use accounts::{
-    Account, Accounts, BrowserSession, ChangedBy, Invitation, InvitationId, InvitationUse, NewAccount, NewInvitation,
-    NewName, NewPassword, NewWebSession, OpenInvitation, RenameOutcome, SignUp, WebSession,
+    Account, Accounts, BrowserSession, ChangedBy, Holder, Invitation, InvitationId, InvitationUse, NewAccount,
+    NewInvitation, NewName, NewPassword, NewWebSession, OpenInvitation, RenameOutcome, SignUp, WebSession,
 };
 pub use answers::{AnswerScope, Answers, BeginOutcome, Begun, Idempotency, StoredAnswer};
 pub use approvals::{ApprovalRequest, Approvals};
@@ -100,11 +100,12 @@ pub use sessions::{
     Authenticated, ENROL_WITHIN, RefreshOutcome, SESSIONS_LISTED, Session, SessionId, Sessions, SignedOut,
 };
 pub use shelves::{CoverPart, Shelf, Shelves};
+pub(crate) use sqlite::schema;
 pub(crate) use sqlite::{SCHEMA, snapshot};
 pub use sqlite::{Sqlite, SqliteOptions};
 #[cfg(any(test, feature = "test-seams"))]
 pub use sqlite::{StatementWork, work};
-pub use terminals::{EnrolOutcome, NewTerminal, Terminal, Terminals};
+pub use terminals::{EnrolOutcome, NewTerminal, PresetOutcome, Terminal, Terminals};
 pub use webhooks::{
     Attempt, Delivery, Endpoint, EndpointId, EndpointKeys, EndpointState, Message, NewEndpoint, NewEndpointKeys,
     NewMessage, Replayed, Webhooks,

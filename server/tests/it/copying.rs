@@ -161,6 +161,30 @@ async fn a_copy_that_fails_leaves_nothing_behind() {
     }
 }
 
+/// Typed with the next version's program, to try the move: the database that is in use was brought up to that version.
+#[tokio::test]
+async fn a_database_of_an_older_version_stays_as_it_is() {
+    let world = World::new().await;
+    world.core.store.close().await.expect("closed");
+    let (from, folder) = (world.database(), tempfile::tempdir().expect("a folder"));
+    let to = other(folder.path(), crate::database::is_postgres());
+    let (version, set) = match &from {
+        Place::File(_) => ("SELECT user_version FROM pragma_user_version", "PRAGMA user_version ="),
+        Place::Address(_) => ("SELECT number FROM schema_version", "UPDATE schema_version SET number ="),
+    };
+    let known = from.number(version, &[]);
+    from.run(&format!("{set} {}", known - 1));
+    let said = refused(&copied(&from, &to));
+    assert!(said.contains("Nothing was changed") && said.contains(&(known - 1).to_string()), "{said}");
+    assert_eq!(from.number(version, &[]), known - 1);
+    if let Place::File(path) = &to {
+        assert!(!path.exists(), "nothing was begun");
+    }
+    // The control.
+    from.run(&format!("{set} {known}"));
+    json(&copied(&from, &to));
+}
+
 #[test]
 fn a_server_is_made_in_a_postgres_database_and_no_password_is_shown() {
     let folder = tempfile::tempdir().expect("a folder");

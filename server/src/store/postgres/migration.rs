@@ -1,8 +1,10 @@
 //! Brings the schema of a database up to date, one process at a time.
 
+use super::address::DatabaseAddress;
 use super::connection::{Begin, Connection};
+use crate::ops::clock::Clock;
 use crate::store::StoreError;
-use crate::store::database::{Statements as _, TxResult};
+use crate::store::database::{Locks as _, Statements as _, TxResult};
 
 /// What each version of the schema adds to the one before, with its number. Versions have the numbers that they have in
 /// SQLite: the first one here is the whole schema as it was when there was a second database.
@@ -26,14 +28,21 @@ const LOCK: i64 = 0x706f_7274_6375_6c6c;
 /// The oldest PostgreSQL that this server was tried with, as `server_version_num` has it.
 const OLDEST: i64 = 150_000;
 
-/// Makes the schema if there is none and that is wanted, or adds what is new.
+fn known() -> i64 {
+    MIGRATIONS.last().map_or(0, |(number, _)| *number)
+}
+
+/// Makes the schema if there is none and that is wanted, or adds what is new. It takes as long as it needs, and whoever
+/// comes meanwhile waits as long: what holds for every other transaction would end it, at every start again.
 pub(super) fn migrate(db: &Connection, create: bool, address: &str) -> Result<(), StoreError> {
     let failed = |error: crate::store::database::TxError| error.into_store_error("migration");
     is_fit(db, address)?;
     db.begin(Begin::Write).map_err(failed)?;
+    db.unhurried().map_err(failed)?;
+    db.run("SET LOCAL lock_timeout = 0").map_err(failed)?;
     db.run(&format!("SELECT pg_advisory_xact_lock({LOCK})")).map_err(failed)?;
     let found = version(db).map_err(failed)?;
-    let known = MIGRATIONS.last().map_or(0, |(number, _)| *number);
+    let known = known();
     if found > known {
         return Err(StoreError::Newer { found, known });
     }
@@ -47,6 +56,23 @@ pub(super) fn migrate(db: &Connection, create: bool, address: &str) -> Result<()
         db.run(&format!("UPDATE schema_version SET number = {known}")).map_err(failed)?;
     }
     db.commit().map_err(failed)
+}
+
+impl DatabaseAddress {
+    /// The version of the schema at this address, 0 if there is none, beside the one that this program makes. Changes
+    /// nothing.
+    pub(crate) fn schema(&self) -> Result<(i64, i64), StoreError> {
+        let address = self.clone();
+        // The driver waits on a runtime of its own, which a thread of another runtime cannot.
+        let look = move || {
+            let db = Connection::open(&address, &Clock::system())?;
+            version(&db).map_err(|error| error.into_store_error("open"))
+        };
+        let failed = |cause: String| StoreError::Backend { what: "open", cause };
+        let looking = std::thread::Builder::new().name("store-open".into()).spawn(look);
+        let looking = looking.map_err(|error| failed(error.to_string()))?;
+        Ok((looking.join().unwrap_or_else(|_| Err(failed("a panic".into())))?, known()))
+    }
 }
 
 /// Whether it is a database that a server can work on.
@@ -86,4 +112,44 @@ pub(super) fn version(db: &Connection) -> TxResult<i64> {
         })?;
     }
     Ok(number)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Begin, Clock, Connection, LOCK, migrate};
+    use crate::store::database::Statements as _;
+    use portcullis_fixtures::postgres::cluster;
+    use std::time::{Duration, Instant};
+
+    /// A large database takes longer to bring up to date than any other transaction may.
+    #[test]
+    fn no_limit_of_other_transactions_ends_a_migration_or_who_waits_for_it() {
+        let address = cluster().database().parse().expect("an address");
+        let open = || Connection::open(&address, &Clock::default()).expect("a connection");
+        let (first, second) = (open(), open());
+        second.run("SET lock_timeout = '100ms'; SET statement_timeout = '100ms'").expect("set");
+        first.begin(Begin::Write).expect("begun");
+        first.run(&format!("SELECT pg_advisory_xact_lock({LOCK})")).expect("at work");
+        let begun = Instant::now();
+        let waiting = std::thread::spawn(move || {
+            let migrated = migrate(&second, true, "here");
+            (migrated, second)
+        });
+        std::thread::sleep(Duration::from_secs(1));
+        first.commit().expect("done");
+        let (migrated, second) = waiting.join().expect("ended");
+        migrated.expect("it waited, and went on");
+        assert!(begun.elapsed() >= Duration::from_secs(1));
+        // What comes after it has its limits again.
+        let refused = second.run("SELECT pg_sleep(1)").expect_err("too long");
+        assert!(format!("{refused:?}").contains("timeout"), "{refused:?}");
+        let mut tables = 0;
+        let sql = "SELECT count(*) FROM pg_tables WHERE tablename IN ('orders', 'accounts')";
+        let counted = first.rows(sql, &[], &mut |row| {
+            tables = row.get::<i64>(0)?;
+            Ok(false)
+        });
+        counted.expect("counted");
+        assert_eq!(tables, 2);
+    }
 }

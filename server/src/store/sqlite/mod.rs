@@ -135,7 +135,12 @@ impl Sqlite {
             return Err(StoreError::Missing(options.path.display().to_string()));
         }
         db.execute_batch("PRAGMA journal_mode=WAL;").map_err(|error| backend("open", error))?;
+        // A migration takes as long as it needs, and whoever comes meanwhile waits as long.
+        if version(&db)? < known() {
+            wait(&mut db, None)?;
+        }
         migrate(&mut db, &options.clock)?;
+        wait(&mut db, Some(LOCK_TRIES))?;
         let reader = |_| {
             let reader = connect(&options.path, flags)?;
             reader.execute_batch("PRAGMA query_only=ON;").map_err(|error| backend("open", error))?;
@@ -160,6 +165,15 @@ impl Sqlite {
             news,
         })
     }
+}
+
+/// The version of the schema in a file, 0 if there is none, beside the one that this program makes. Changes nothing.
+pub(crate) fn schema(path: &std::path::Path) -> Result<(i64, i64), StoreError> {
+    if !path.is_file() {
+        return Ok((0, known()));
+    }
+    let db = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    Ok((version(&db)?, known()))
 }
 
 impl Database for Sqlite {
@@ -208,16 +222,21 @@ impl Database for Sqlite {
 
 fn connect(path: &std::path::Path, flags: OpenFlags) -> Result<Connection, StoreError> {
     let mut db = Connection::open_with_flags(path, flags).map_err(|error| backend("open", error))?;
-    db.busy_handler(Some(|tries| {
-        std::thread::sleep(LOCK_WAIT);
-        tries < LOCK_TRIES
-    }))
-    .map_err(|error| backend("open", error))?;
+    wait(&mut db, Some(LOCK_TRIES))?;
     db.set_prepared_statement_cache_capacity(STATEMENTS);
     db.execute_batch(SESSION).map_err(|error| backend("open", error))?;
     // SQLite is built with STAT4: without this guarantee it plans a statement anew for every value that is bound to it.
     db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map_err(|error| backend("open", error))?;
     Ok(db)
+}
+
+/// Has a connection ask so often for a lock that another process holds; as often as it takes where that is not said.
+fn wait(db: &mut Connection, most: Option<i32>) -> Result<(), StoreError> {
+    db.busy_handler(Some(move |tries| {
+        std::thread::sleep(LOCK_WAIT);
+        most.is_none_or(|most| tries < most)
+    }))
+    .map_err(|error| backend("open", error))
 }
 
 /// The file, if there is none, readable by its owner alone; the database's other files take its mode over.
@@ -229,9 +248,14 @@ fn version(db: &Connection) -> Result<i64, StoreError> {
     db.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(|error| backend("open", error))
 }
 
+/// The version of the schema that this program makes, as the file says it.
+fn known() -> i64 {
+    i64::try_from(SCHEMA).unwrap_or(i64::MAX)
+}
+
 fn migrate(db: &mut Connection, clock: &Clock) -> Result<(), StoreError> {
     let failed = |error| backend("migration", error);
-    let known = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
+    let known = known();
     let tx = db.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
     let found = version(&tx)?;
     if found > known {
@@ -262,7 +286,7 @@ fn backend(what: &'static str, error: rusqlite::Error) -> StoreError {
 
 #[cfg(test)]
 mod tests {
-    use super::connect;
+    use super::{LOCK_TRIES, LOCK_WAIT, Sqlite, SqliteOptions, connect};
     use rusqlite::{Connection, OpenFlags, StatementStatus};
     use std::path::Path;
 
@@ -283,5 +307,19 @@ mod tests {
         assert_eq!(planned_again(&ours), 0);
         let plain = Connection::open_in_memory().expect("a connection");
         assert!(planned_again(&plain) > 0, "the control: without the guarantee it is planned for each value");
+    }
+
+    /// A large database takes longer to bring up to date than any other transaction may.
+    #[test]
+    #[ignore = "slow: holds a database for half a minute"]
+    fn who_comes_while_a_database_is_brought_up_to_date_waits_for_it() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("server.db");
+        let at_work = Connection::open(&path).expect("a file");
+        at_work.execute_batch("PRAGMA journal_mode=WAL; BEGIN IMMEDIATE; CREATE TABLE t (a INTEGER)").expect("begun");
+        let waiting = std::thread::spawn(move || Sqlite::open(SqliteOptions::new(path)).map(drop));
+        std::thread::sleep(LOCK_WAIT * LOCK_TRIES.unsigned_abs() * 2);
+        at_work.execute_batch("ROLLBACK").expect("let go of");
+        waiting.join().expect("ended").expect("it waited, and went on");
     }
 }
