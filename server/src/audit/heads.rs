@@ -13,6 +13,8 @@ use std::time::{Duration, Instant};
 
 /// How old the newest head may be before a log that has grown gets another one, in seconds.
 const HEAD_AGE: u64 = 3600;
+/// Keys that a head is signed with, one after the other, while each ends before the head is kept.
+const KEYS_TRIED: usize = 5;
 /// How often a process looks whether that is so.
 const LOOK: Duration = Duration::from_secs(60);
 
@@ -210,14 +212,21 @@ pub async fn sign_head(core: &Core) -> Result<HeadRecord, AuditError> {
 
 /// Signs a log that was followed up to here, and keeps the head.
 pub(super) async fn sign(core: &Core, reached: &Chain) -> Result<HeadRecord, AuditError> {
-    let now = core.clock.now();
     let Chain { number, digest } = *reached;
-    let head = AuditHead { iss: core.origin.clone(), number, digest, iat: now.seconds() };
-    let head = Verified::sign(head, &*core.keys.signing_key(now)?);
-    if number > 0 {
-        core.store.keep_audit_head(number, head.compact().to_owned()).await?;
+    for _ in 0..KEYS_TRIED {
+        // A command runs for as long as the log is, and another one may end the key meanwhile.
+        core.keys.refresh(&*core.store, &core.secrets).await?;
+        // By the database's time, which keys end by.
+        let now = core.store.now().await?;
+        let key = core.keys.signing_key(now)?;
+        let head = AuditHead { iss: core.origin.clone(), number, digest, iat: now.seconds() };
+        let head = Verified::sign(head, &*key);
+        let signer = key.public().thumbprint();
+        if number == 0 || core.store.keep_audit_head(number, head.compact().to_owned(), signer).await? {
+            return Ok(HeadRecord::of(core, &head));
+        }
     }
-    Ok(HeadRecord::of(core, &head))
+    Err(KeysError::NoSigningKey.into())
 }
 
 /// The heads that a running server makes by itself.

@@ -173,12 +173,19 @@ struct Lines {
     file: PathBuf,
     reader: BufReader<File>,
     number: usize,
+    /// Whether others write into it as well: a log as systemd keeps it has panics, and lines of systemd.
+    is_shared: bool,
 }
 
 impl Lines {
     fn of(file: &Path) -> Result<Self, VerifyError> {
         let opened = File::open(file).map_err(|cause| VerifyError::Io { file: file.to_owned(), cause })?;
-        Ok(Self { file: file.to_owned(), reader: BufReader::new(opened), number: 0 })
+        Ok(Self { file: file.to_owned(), reader: BufReader::new(opened), number: 0, is_shared: false })
+    }
+
+    /// A file in which whatever is no object of JSON is passed over.
+    fn shared(file: &Path) -> Result<Self, VerifyError> {
+        Ok(Self { is_shared: true, ..Self::of(file)? })
     }
 
     fn next(&mut self) -> Result<Option<Found>, VerifyError> {
@@ -192,10 +199,15 @@ impl Lines {
             if read == 0 {
                 return Ok(None);
             }
-            if read as u64 == MOST_LINE {
+            let is_passed = self.is_shared && !line.trim_ascii_start().starts_with(b"{\"");
+            let goes_on = read as u64 == MOST_LINE && !line.ends_with(b"\n");
+            if goes_on && is_passed {
+                let skipped = self.reader.skip_until(b'\n');
+                skipped.map_err(|cause| VerifyError::Io { file: self.file.clone(), cause })?;
+            } else if goes_on {
                 return Err(self.wrong("it is too long for a row or a head"));
             }
-            if !line.trim_ascii().is_empty() {
+            if !line.trim_ascii().is_empty() && !is_passed {
                 break;
             }
         }
@@ -257,7 +269,8 @@ impl Candidate {
         if *iss != keys.iss {
             return Err(refused(format!("it names {iss}, its keys are those of {}", keys.iss)));
         }
-        if *iat >= key.exp || iat.saturating_add(CLOCKS) < key.nbf {
+        // Within the second of its end it may have signed: the server compares as well.
+        if *iat > key.exp || iat.saturating_add(CLOCKS) < key.nbf {
             return Err(refused(format!("the key {kid} did not sign any more, or not yet, at the time that it names")));
         }
         Ok(head)
@@ -287,7 +300,7 @@ type Signed = BTreeMap<u64, (Digest, Timestamp)>;
 pub fn verify(file: &Path, kept: &[PathBuf], root: &Fingerprint) -> Result<Report, VerifyError> {
     let mut candidates = Vec::new();
     for other in kept {
-        let heads = heads_in(&mut Lines::of(other)?, root)?;
+        let heads = heads_in(&mut Lines::shared(other)?, root)?;
         if heads.is_empty() {
             return Err(VerifyError::NoHeads(other.clone()));
         }

@@ -3,6 +3,7 @@
 use super::StoreError;
 use crate::audit::{Act, AuditRow};
 use async_trait::async_trait;
+use portcullis_protocol::Thumbprint;
 
 /// A row with its seal: a keyed hash of its digest, which only the master key makes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,6 +38,7 @@ pub trait AuditLog {
     /// The heads that cover more rows than this, with the number of rows, those that cover fewer first.
     async fn audit_heads(&self, after: u64, limit: u32) -> Result<Vec<(u64, String)>, StoreError>;
 
-    /// Keeps a head over so many rows, unless one is kept.
-    async fn keep_audit_head(&self, number: u64, compact: String) -> Result<(), StoreError>;
+    /// Keeps a head over so many rows, unless one is kept. False, and nothing is kept, if the key that signed it has
+    /// ended by the database's time.
+    async fn keep_audit_head(&self, number: u64, compact: String, signer: Thumbprint) -> Result<bool, StoreError>;
 }

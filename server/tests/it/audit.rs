@@ -256,6 +256,12 @@ async fn an_export_that_was_changed_is_refused_and_the_first_bad_row_is_named() 
     let two = [&all[..], &all[8..]].concat();
     assert!(desk.refused(&text(&two), &[]).contains("line 10: there is a second head"));
     assert!(matches!(desk.verify(&log, &["\n"]), Err(VerifyError::NoHeads(_))));
+    // The server's log as systemd keeps it: with lines that are none of the log, however long. An export has none.
+    let others = format!("Started Portcullis.\nthread 'main' panicked at x:\n{}\n", "x".repeat(600_000));
+    let shared = format!("{others}{{\"level\":\"INFO\"}}\n{}{others}", text(&all[all.len() - 1..]));
+    desk.verify(&log, &[&shared]).expect("its heads are read");
+    assert!(matches!(desk.verify(&log, &[&others]), Err(VerifyError::NoHeads(_))));
+    assert!(matches!(desk.verify(&shared, &[]), Err(VerifyError::Line { .. })));
 }
 
 #[tokio::test]
@@ -312,7 +318,8 @@ async fn a_thief_with_the_database_and_without_the_master_key_is_found() {
         );
     }
     let head: HeadRecord = serde_json::from_str(kept.trim()).expect("a head");
-    core.store.keep_audit_head(6, head.head).await.expect("kept");
+    let signer = core.keys.signing_key(core.clock.now()).expect("a key").public().thumbprint();
+    assert!(core.store.keep_audit_head(6, head.head, signer).await.expect("kept"));
     assert_eq!(check(core).await.expect("the control"), 8);
 
     // The last rows are deleted: the head in the database tells, as long as it is there.
@@ -516,6 +523,44 @@ async fn heads_are_made_by_the_hour_and_keys_that_ended_sign_none() {
     let forged = text(&[serde_json::to_value(forged).expect("JSON")]);
     let said = desk.refused(&log, &[&forged]);
     assert!(said.contains("did not sign any more"), "{said}");
+}
+
+/// An export or a cron's head is under way while an operator ends the key: a head of the old key broke the log for good.
+#[tokio::test]
+async fn a_head_that_is_signed_while_its_key_is_ended_is_of_the_next_one() {
+    let world = World::new().await;
+    let core = &world.core;
+    let ada = account(core, "ada@example.org").await;
+    acts(core, &ada, 2).await;
+    // A process that has the keys of before.
+    let late = world.second().await;
+    let old = late.keys.signing_key(late.clock.now()).expect("a key");
+    let rotated = Act::of_user(core, "signing key add", "");
+    rotated.scope(keys::rotate_signing_key(&*core.store, &core.secrets, Rotation::Stolen)).await.expect("rotated");
+    core.clock.advance(2);
+    let digest = core.store.audit_rows(1, 1).await.expect("rows")[0].row.digest;
+    let head = |iat: u64| {
+        let head = AuditHead { iss: origin(), number: 2, digest, iat };
+        Verified::sign(head, &old).compact().to_owned()
+    };
+    let signed = head(late.clock.now().seconds());
+    let kept = late.store.keep_audit_head(2, signed, old.public().thumbprint()).await.expect("looked");
+    assert!(!kept, "its key has ended by the database's time");
+    sign_head(&late).await.expect("signed by the new one");
+    core.keys.refresh(&*core.store, &core.secrets).await.expect("refreshed");
+    assert_eq!(check(core).await.expect("the log is as it was written"), 3);
+    let (desk, log) = (Desk::of(core), exported(core).await);
+    assert_eq!(desk.verify(&log, &[]).expect("so is its export"), 3);
+
+    // Within the second of its end a key may have signed, here as there; later it has not.
+    let record = |iat: u64| {
+        let keys = core.keys.document(core.clock.now());
+        let record = HeadRecord { head: head(iat), keys, root: core.keys.root().clone() };
+        text(&[serde_json::to_value(record).expect("JSON")])
+    };
+    let ended = core.store.signing_keys().await.expect("keys").1[0].expires.seconds();
+    assert_eq!(desk.verify(&log, &[&record(ended)]).expect("honest"), 3);
+    assert!(desk.refused(&log, &[&record(ended + 1)]).contains("did not sign any more"));
 }
 
 /// An account that is an operator's does by the interface for programs what others need an approval for.

@@ -278,7 +278,9 @@ async fn a_process_that_opened_before_a_change_writes_nothing_after_it() {
     let added = early.store.create_account(new_account(&early, "late@example.org")).await;
     assert_eq!(added.expect_err("nor without an act"), StoreError::KeyChanged);
     assert_eq!(early.store.record_act(act()).await.expect_err("nor a row alone"), StoreError::KeyChanged);
-    assert_eq!(early.store.keep_audit_head(9, "a head".into()).await.expect_err("refused"), StoreError::KeyChanged);
+    let signer = early.keys.root().thumbprint();
+    let kept = early.store.keep_audit_head(9, "a head".into(), signer).await;
+    assert_eq!(kept.expect_err("refused"), StoreError::KeyChanged);
     assert_eq!(early.store.hold_lease().await.expect_err("nor does it serve"), StoreError::KeyChanged);
     assert_eq!(early.store.sweep().await.expect_err("nor clear away"), StoreError::KeyChanged);
     let rotated = act().scope(keys::rotate_signing_key(&*early.store, &early.secrets, Rotation::Stolen)).await;

@@ -1,12 +1,12 @@
 //! The audit log. Rows are appended one after the other, in the transaction of what they tell.
 
-use super::{Database, Lock, Tx, TxError, TxResult};
+use super::{Database, Lock, Tx, TxError, TxResult, keys};
 use crate::audit::{Act, AuditRow};
 use crate::ops::faults::Write;
 use crate::store::database::row::{bytes, count, json, time, to_json};
 use crate::store::{AuditEnd, AuditLog, SealedRow, StoreError};
 use async_trait::async_trait;
-use portcullis_protocol::Digest;
+use portcullis_protocol::{Digest, Thumbprint};
 
 /// Appends the row of an act. The lock is the last that a transaction takes: whoever appends next finds this row.
 pub(crate) fn append(tx: &Tx<'_>, act: &Act) -> TxResult<()> {
@@ -82,12 +82,17 @@ impl<D: Database> AuditLog for D {
         .await
     }
 
-    async fn keep_audit_head(&self, number: u64, compact: String) -> Result<(), StoreError> {
+    async fn keep_audit_head(&self, number: u64, compact: String, signer: Thumbprint) -> Result<bool, StoreError> {
         self.commit_with_key(Write::AuditHead, move |tx| {
+            // Whoever ends the key waits until the head is kept.
+            tx.lock(Lock::Keys)?;
             tx.lock(Lock::Audit)?;
+            if !keys::is_in_force(tx, &signer)? {
+                return Ok(false);
+            }
             let sql = "INSERT INTO audit_heads (number, compact) VALUES (?1, ?2) ON CONFLICT (number) DO NOTHING";
             tx.change(sql, (signed(number), &compact))?;
-            Ok(())
+            Ok(true)
         })
         .await
     }

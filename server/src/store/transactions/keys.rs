@@ -6,7 +6,7 @@ use crate::ops::faults::Write;
 use crate::store::database::row::{checked, count, sealed, time};
 use crate::store::{KeyRecord, KeyRole, Keyring, SigningRecord, StoreError};
 use async_trait::async_trait;
-use portcullis_protocol::PublicKey;
+use portcullis_protocol::{PublicKey, Thumbprint};
 
 /// Adds a key, under the next number or this one if it is higher.
 fn insert(tx: &Tx<'_>, key: &SigningRecord, at_least: u64) -> TxResult<()> {
@@ -28,6 +28,19 @@ fn insert(tx: &Tx<'_>, key: &SigningRecord, at_least: u64) -> TxResult<()> {
 fn newest(tx: &Tx<'_>) -> TxResult<u64> {
     let found = tx.one("SELECT coalesce(max(number), 0) FROM signing_keys", (), |row| count(row, 0))?;
     Ok(found.unwrap_or(0))
+}
+
+/// Whether a signing key signs at this moment.
+pub(super) fn is_in_force(tx: &Tx<'_>, key: &Thumbprint) -> TxResult<bool> {
+    let sql = "SELECT public, not_before, expires_at FROM signing_keys ORDER BY number";
+    let keys = tx.all(sql, (), |row| {
+        Ok((checked(row, 0, |key: [u8; 32]| PublicKey::from_bytes(&key))?, time(row, 1)?, time(row, 2)?))
+    })?;
+    let now = tx.now();
+    let fits = |(public, from, end): &(PublicKey, Timestamp, Timestamp)| {
+        public.thumbprint() == *key && *from <= now && now < *end
+    };
+    Ok(keys.iter().any(fits))
 }
 
 #[async_trait]
@@ -85,8 +98,10 @@ impl<D: Database> Keyring for D {
     ) -> Result<(), StoreError> {
         self.write(Write::KeysRotate, move |tx| {
             tx.lock(Lock::Keys)?;
+            // Not before this moment: until then they signed.
+            let ends = overlap_ends.max(tx.now());
             let sql = "UPDATE signing_keys SET expires_at = ?1 WHERE expires_at > ?1";
-            tx.change(sql, [overlap_ends.millis()])?;
+            tx.change(sql, [ends.millis()])?;
             insert(tx, &key, at_least)?;
             tx.log("signing key added", None, None, key.public.thumbprint().as_bytes())
         })
