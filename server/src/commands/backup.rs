@@ -53,14 +53,21 @@ impl TakeBackup {
         app.core.store.close().await?;
         let backup = taken?;
         if self.json {
-            return print::json(&json!({"backup": self.to, "counts": backup.counts, "files": backup.with_files}));
+            let (counts, files) = (backup.counts, backup.with_files);
+            return print::json(&json!({
+                "backup": self.to, "counts": counts, "files": files, "configuration": app.config.file,
+            }));
         }
         let counts: Vec<String> =
             backup.counts.iter().map(|(what, count)| counted(*count, what.trim_end_matches('s'))).collect();
         let files = if backup.with_files { "with the sealed files" } else { "without the sealed files" };
+        let configuration = app.config.file.as_ref().map_or_else(
+            || "There is no configuration file: keep the server's flags and variables with it.".into(),
+            |file| format!("Its server.toml is {}.", file.display()),
+        );
         print::text(&format!(
-            "Backed up {} {files}: {}.\n\nKeep {} somewhere else: it is no part of the backup, and without it nothing in \
-             the backup opens.",
+            "Backed up {} {files}: {}. {configuration}\n\nKeep {} somewhere else: it is no part of the backup, and \
+             without it nothing in the backup opens.",
             self.to.display(),
             counts.join(", "),
             app.config.dir.join(MASTER_KEY).display()

@@ -210,7 +210,7 @@ impl Which {
             database: self.database.as_ref().map(DatabaseFlag::address).transpose().context("--database")?,
             accept_clock,
         };
-        Ok(Config::load(&overrides, std::env::vars())?)
+        Ok(Config::load(&overrides, std::env::vars_os())?)
     }
 
     /// Opens the server beside a running one, or without one.

@@ -205,9 +205,9 @@ impl Backup {
         store.close().await?;
         drop(store);
         is_settled(making)?;
-        let configuration = app.config.dir.join(FILE_NAME);
-        if configuration.is_file() {
-            files.insert(FILE_NAME.to_owned(), copy_private(&configuration, &making.join(FILE_NAME))?);
+        // The one that the server has, wherever it lies.
+        if let Some(configuration) = &app.config.file {
+            files.insert(FILE_NAME.to_owned(), copy_private(configuration, &making.join(FILE_NAME))?);
         }
         files.insert(DATABASE.to_owned(), BackedUp::of(&database)?);
         let backup = Self {

@@ -8,6 +8,7 @@ use ipnet::IpNet;
 use portcullis_protocol::Origin;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
+use std::ffi::OsString;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use toml::{Table, Value};
@@ -88,6 +89,9 @@ pub struct Config {
     /// Whether the clock counts as right though the database was in use later: `--accept-clock`, never in a file.
     #[serde(skip)]
     pub accept_clock: bool,
+    /// The file that was read.
+    #[serde(skip)]
+    pub file: Option<PathBuf>,
 }
 
 /// Who may make an account.
@@ -235,6 +239,7 @@ impl Default for Config {
             metrics: MetricsSettings::default(),
             traces: TracesSettings::default(),
             accept_clock: false,
+            file: None,
         }
     }
 }
@@ -409,19 +414,24 @@ impl Config {
     /// [`ConfigError`].
     pub fn load(
         flags: &Overrides,
-        environment: impl IntoIterator<Item = (String, String)>,
+        environment: impl IntoIterator<Item = (OsString, OsString)>,
     ) -> Result<Self, ConfigError> {
         let mut from_environment = Table::new();
         let (mut config_variable, mut password) = (None, None);
         for (name, value) in environment {
-            if name == PASSWORD {
-                password = Some(value);
+            // What other programs have there need not be text.
+            let Some(name) = name.to_str().filter(|name| *name == PASSWORD || name.starts_with(ENV_PREFIX)) else {
+                continue;
+            };
+            let key = name.strip_prefix(ENV_PREFIX);
+            if key == Some("CONFIG") {
+                config_variable = Some(PathBuf::from(value));
                 continue;
             }
-            match name.strip_prefix(ENV_PREFIX) {
-                Some("CONFIG") => config_variable = Some(PathBuf::from(value)),
-                Some(key) => overlay_variable(&mut from_environment, &name, key, &value)?,
-                None => {}
+            let value = value.into_string().map_err(|_| not_text(name))?;
+            match key {
+                Some(key) => overlay_variable(&mut from_environment, name, key, &value)?,
+                None => password = Some(value),
             }
         }
         let dir_of_flags = flags.dir.clone();
@@ -429,11 +439,8 @@ impl Config {
         let named = flags.file.clone().or(config_variable);
         let guessed =
             dir_of_flags.clone().or(dir_of_environment).unwrap_or_else(|| Self::default().dir).join(FILE_NAME);
-        let mut table = match named {
-            Some(path) => read(&path)?,
-            None if guessed.is_file() => read(&guessed)?,
-            None => Table::new(),
-        };
+        let file = named.or_else(|| Some(guessed).filter(|guessed| guessed.is_file()));
+        let mut table = file.as_deref().map(read).transpose()?.unwrap_or_default();
         merge(&mut table, from_environment);
         let mut config: Self = Value::Table(table).try_into().map_err(|e: toml::de::Error| ConfigError::Value {
             name: "configuration".into(),
@@ -448,6 +455,7 @@ impl Config {
         let database = flags.database.clone().or(config.database);
         config.database = database.map(|database| database.or_password(password));
         config.accept_clock = flags.accept_clock;
+        config.file = file;
         config.payment.providers().map_err(ConfigError::setting)?;
         if !(0.0..=1.0).contains(&config.traces.ratio) {
             return Err(ConfigError::setting("traces.ratio: a number from 0 to 1".into()));
@@ -534,6 +542,10 @@ fn overlay_variable(table: &mut Table, name: &str, key: &str, value: &str) -> Re
     alone.map(|_| ()).map_err(|e: toml::de::Error| wrong(e.message()))
 }
 
+fn not_text(variable: &str) -> ConfigError {
+    ConfigError::Value { name: variable.to_owned(), message: "it is not text in UTF-8".into() }
+}
+
 fn read(path: &Path) -> Result<Table, ConfigError> {
     let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
     let invalid = |e: toml::de::Error| ConfigError::File { path: path.to_owned(), message: located(&text, &e) };
@@ -570,8 +582,27 @@ fn merge(base: &mut Table, over: Table) {
 mod tests {
     use super::*;
 
-    fn env(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
-        pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect()
+    fn env(pairs: &[(&str, &str)]) -> Vec<(OsString, OsString)> {
+        pairs.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect()
+    }
+
+    /// A file name or a prompt in Latin-1 ended every command, with a panic that showed its value.
+    #[cfg(unix)]
+    #[test]
+    fn only_its_own_variables_have_to_be_text() {
+        use std::os::unix::ffi::OsStringExt as _;
+        let dir = tempfile::tempdir().expect("dir");
+        let flags = Overrides { dir: Some(dir.path().into()), ..Overrides::default() };
+        let bad = || OsString::from_vec(b"secret\xff".to_vec());
+        let with = |name: OsString| Config::load(&flags, [(name, bad())]);
+        with("PROMPT".into()).expect("another program's");
+        with(bad()).expect("another program's");
+        for own in ["PGPASSWORD", "PORTCULLIS_SERVER_SIGN_UP"] {
+            let said = with(own.into()).expect_err("not text").to_string();
+            assert!(said.contains(own) && !said.contains("secret"), "{said}");
+        }
+        let said = with("PORTCULLIS_SERVER_CONFIG".into()).expect_err("there is no such file").to_string();
+        assert!(said.contains("secret"), "a path need not be text: {said}");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The drill: a store is backed up while it sells, lost, and restored; then it sells on.
 
+use crate::command::{self, free_address, json};
 use crate::stage::{Stage, config};
 use crate::terminal::{Draft, Terminal};
 use portcullis_protocol::Reason;
@@ -266,4 +267,31 @@ async fn whoever_edits_a_backup_is_no_operator_of_what_is_restored() {
         db.query_row("SELECT count(*) FROM accounts WHERE operator = 1", [], |row| row.get(0)).expect("counted");
     assert_eq!(operators, 0);
     stage.stop().await;
+}
+
+/// A server's configuration need not lie in its directory, and `init` leaves one there.
+#[test]
+fn the_configuration_that_was_read_is_backed_up() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let dir = folder.path();
+    json(&command::run(dir, &["init", "--json", "--dir", "store", "--listen", &free_address()]));
+    let first = std::fs::read_to_string(dir.join("store/server.toml")).expect("written");
+    let own = format!("# The one in use.\n{first}");
+    std::fs::write(dir.join("own.toml"), &own).expect("written");
+    let taken = |to: &str, more: &[&str]| {
+        let arguments = [&["backup", "--json", "--dir", "store", "--to", to][..], more].concat();
+        let told = json(&command::run(dir, &arguments));
+        (told["configuration"].clone(), std::fs::read_to_string(dir.join(to).join("server.toml")).ok())
+    };
+    assert_eq!(taken("named", &["--config", "own.toml"]), ("own.toml".into(), Some(own)));
+    assert_eq!(taken("found", &[]), ("store/server.toml".into(), Some(first)));
+    std::fs::remove_file(dir.join("store/server.toml")).expect("removed");
+    let mut command = command::command(dir);
+    let origin = std::fs::read_to_string(dir.join("own.toml")).expect("read");
+    let listen = origin.lines().find(|line| line.starts_with("listen")).expect("where it listens");
+    let listen = listen.split('"').nth(1).expect("an address");
+    command.env("PORTCULLIS_SERVER_LISTEN", listen);
+    let told = command.args(["backup", "--json", "--dir", "store", "--to", "none"]).output().expect("ends");
+    assert_eq!(json(&told)["configuration"], serde_json::Value::Null, "and it says so");
+    assert!(!dir.join("none/server.toml").exists());
 }
