@@ -6,6 +6,7 @@ pub(crate) mod app;
 pub(crate) mod auth;
 pub(crate) mod body;
 pub(crate) mod connections;
+pub(crate) mod form;
 pub(crate) mod forwarded;
 pub(crate) mod monitoring;
 pub(crate) mod oauth;

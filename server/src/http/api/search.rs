@@ -2,11 +2,11 @@
 
 use crate::catalogue::listing;
 use crate::http::app::App;
+use crate::http::form;
 use crate::http::problem::ApiError;
 use crate::store::{ListedProduct, Merchant, SearchPage, SearchQuery};
 use axum::Json;
-use axum::extract::State;
-use axum::extract::rejection::QueryRejection;
+use axum::extract::{RawQuery, State};
 use portcullis_protocol::paths;
 use portcullis_protocol::wire::{ProductEntry, SearchAnswer};
 use serde::Deserialize;
@@ -39,16 +39,10 @@ pub(crate) struct Asked {
     params(("q" = Option<String>, Query, description = "Words to look for", max_length = 200), ("kind" = Option<String>, Query, description = "Only this kind of resource", max_length = 64), ("page" = Option<u32>, Query, description = "What `next` of the page before named")),
     responses((status = 200, description = "Done", body = SearchAnswer), (status = 400, description = "Not a search")),
 )]
-pub(crate) async fn search(
-    State(app): State<App>,
-    asked: Result<axum::extract::Query<Asked>, QueryRejection>,
-) -> Result<Json<SearchAnswer>, ApiError> {
-    let Ok(axum::extract::Query(Asked { q, kind, page })) = asked else {
-        return Err(ApiError::Malformed("a search takes q, kind and page".into()));
+pub(crate) async fn search(State(app): State<App>, RawQuery(asked): RawQuery) -> Result<Json<SearchAnswer>, ApiError> {
+    let Some(Asked { q, kind, page }) = form::read(asked.unwrap_or_default().as_bytes()) else {
+        return Err(ApiError::Malformed("a search takes q, kind and page, and text without U+0000".into()));
     };
-    if q.contains('\0') || kind.contains('\0') {
-        return Err(ApiError::Malformed("a search takes text without the character U+0000".into()));
-    }
     if q.len() > MAX_QUERY || kind.len() > MAX_QUERY || q.split_whitespace().count() > MAX_WORDS {
         return Err(ApiError::Malformed(format!("a search takes at most {MAX_WORDS} words and {MAX_QUERY} bytes")));
     }

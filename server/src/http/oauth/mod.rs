@@ -10,6 +10,7 @@ pub(crate) use user_code::UserCode;
 use crate::crypto::secrets::{self, TokenRole};
 use crate::http::app::App;
 use crate::http::auth::ProvenStranger;
+use crate::http::form;
 use crate::http::problem::{ApiError, no_store, set_nonce};
 use crate::http::rate::TooMany;
 use crate::store::NewTokens;
@@ -127,8 +128,8 @@ impl<T: DeserializeOwned + Send> FromRequest<App> for ProvenForm<T> {
             .is_some_and(|value| value.as_bytes().starts_with(b"application/x-www-form-urlencoded"));
         let stranger =
             ProvenStranger::from_request(request, app).await.map_err(|fault| Denied::from(fault).into_response())?;
-        match serde_urlencoded::from_bytes(&stranger.body) {
-            Ok(form) if is_form => Ok(Self { stranger, form }),
+        match form::read(&stranger.body) {
+            Some(form) if is_form => Ok(Self { stranger, form }),
             _ => Err(with_nonce(Denied::from(Code::InvalidRequest).into_response(), &stranger.nonce)),
         }
     }

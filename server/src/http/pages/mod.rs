@@ -25,9 +25,10 @@ pub(crate) use sandbox::{play as play_sandbox, show as show_sandbox};
 pub(crate) use sign_in::{leave as sign_out, show as show_sign_in, submit as submit_sign_in};
 pub(crate) use sign_up::{show as show_sign_up, show_invited, submit as submit_sign_up, submit_invited};
 
+use crate::http::form;
 use crate::http::problem::ApiError;
-use axum::extract::rejection::FormRejection;
-use axum::extract::{FromRequest, Request};
+use axum::extract::rejection::RawFormRejection;
+use axum::extract::{FromRequest, RawForm, Request};
 use axum::http::StatusCode;
 use portcullis_protocol::limits::MAX_REQUEST_BODY;
 use serde::Deserialize;
@@ -40,13 +41,14 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Form<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
-        match axum::extract::Form::from_request(request, state).await {
-            Ok(axum::extract::Form(form)) => Ok(Self(form)),
-            Err(FormRejection::InvalidFormContentType(_)) => Err(ApiError::UnsupportedMediaType),
+        let other = || ApiError::Malformed("not the form that this page sends".into());
+        match RawForm::from_request(request, state).await {
+            Ok(RawForm(encoded)) => form::read(&encoded).map(Self).ok_or_else(other),
+            Err(RawFormRejection::InvalidFormContentType(_)) => Err(ApiError::UnsupportedMediaType),
             Err(rejection) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => {
                 Err(ApiError::TooLarge(MAX_REQUEST_BODY as u64))
             }
-            Err(_) => Err(ApiError::Malformed("not the form that this page sends".into())),
+            Err(_) => Err(other()),
         }
     }
 }

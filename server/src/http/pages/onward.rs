@@ -1,12 +1,12 @@
 //! Where a visitor is on the way to: only ever to a page of this server, so that no link leads elsewhere.
 
+use crate::http::form;
 use crate::http::oauth::UserCode;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use maud::{Markup, html};
 use portcullis_protocol::{Digest, MerchantName, OrderId, ProductName, PublisherName, ResourceName};
 use std::convert::Infallible;
-use url::form_urlencoded;
 
 /// The page that a person wanted before signing in or up. Each is made from what it consists of: no text of a link
 /// becomes an address.
@@ -137,8 +137,7 @@ impl Onward {
 
 /// The first value that a query has for a name, if it has one.
 pub(super) fn query_value(parts: &Parts, name: &str) -> Option<String> {
-    let query = parts.uri.query().unwrap_or_default();
-    form_urlencoded::parse(query.as_bytes()).find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
+    form::value(parts.uri.query().unwrap_or_default(), name)
 }
 
 impl<S: Sync> FromRequestParts<S> for Onward {

@@ -130,3 +130,33 @@ async fn texts_of_merchants_are_refused_or_are_nothing_but_text_on_every_page_an
     }
     stage.stop().await;
 }
+
+/// PostgreSQL takes no text with U+0000: a form that sends one is not the page's, and a link says nothing with it.
+#[tokio::test]
+async fn the_character_that_no_database_takes_stays_outside() {
+    let stage = Stage::open().await;
+    let mut browser = stage.person("ada@example.org").await;
+    let csrf = browser.get("/account/means").await.csrf();
+    for (path, fields) in [
+        ("/account/means", &[("provider", "sandbox")][..]),
+        ("/account/redeem", &[("code", "a code")]),
+        ("/account/end", &[("id", "nobody's")]),
+        ("/sign-in", &[("email", "ada@example.org"), ("password", "a password")]),
+    ] {
+        let sent = |text: &str| -> Vec<(String, String)> {
+            let fields = fields.iter().map(|(name, value)| ((*name).to_owned(), format!("{value}{text}")));
+            fields.chain([("csrf".to_owned(), csrf.clone())]).collect()
+        };
+        for (text, is_form) in [("\0", false), ("%00", true)] {
+            let fields = sent(text);
+            let fields: Vec<_> = fields.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+            let page = browser.post(path, &fields).await;
+            assert_eq!(page.status != StatusCode::BAD_REQUEST, is_form, "{path}: {}", page.text);
+            assert!(!page.status.is_server_error(), "{path}: {}", page.text);
+        }
+    }
+    for path in ["/search?q=a%00b", "/search?kind=%00", "/device?code=%00", "/sign-in?to=%00", "/?to=%00"] {
+        assert!(!browser.get(path).await.status.is_server_error(), "{path}");
+    }
+    stage.stop().await;
+}
