@@ -44,6 +44,10 @@ fn say_untrusted() {
     });
 }
 
+/// Marks the answer to a request that its address had too many of: nothing of it was looked at.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Unheard;
+
 /// Lets no address have more than its share, before anything is looked at.
 pub(crate) async fn gate(
     State(app): State<App>,
@@ -66,7 +70,11 @@ pub(crate) async fn gate(
             request.extensions_mut().insert(ClientAddress(address));
             next.run(request).await
         }
-        Err(too_many) => ApiError::from(too_many).into_response(),
+        Err(too_many) => {
+            let mut response = ApiError::from(too_many).into_response();
+            response.extensions_mut().insert(Unheard);
+            response
+        }
     }
 }
 

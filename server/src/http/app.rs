@@ -10,6 +10,7 @@ use crate::notices::events::Streams;
 use crate::ops::config::{Config, SignUp};
 use crate::ops::figures::LastFigures;
 use crate::ops::health::Health;
+use crate::ops::log::TooFast;
 use crate::services::Core;
 use crate::store::MerchantId;
 use portcullis_protocol::encoding::Octets;
@@ -46,6 +47,8 @@ pub struct Server {
     pub(crate) figures: LastFigures,
     /// Streams of events.
     pub(crate) streams: Arc<Streams>,
+    /// Requests of which the log says how many there were.
+    pub(crate) too_fast: TooFast,
 }
 
 impl std::fmt::Debug for Server {
@@ -152,8 +155,20 @@ impl Server {
         let uploads = Arc::new(Uploads::new(limits.uploads, limits.uploads_per_account));
         let (covers, usages, health) = (Covers::default(), Usages::default(), Health::default());
         let (passwords, figures) = (Passwords::new()?, LastFigures::default());
-        let streams = Arc::new(Streams::new(limits.streams));
-        Ok(Arc::new(Self { config, core, passwords, gates, uploads, covers, usages, health, figures, streams }))
+        let (streams, too_fast) = (Arc::new(Streams::new(limits.streams)), TooFast::default());
+        Ok(Arc::new(Self {
+            config,
+            core,
+            passwords,
+            gates,
+            uploads,
+            covers,
+            usages,
+            health,
+            figures,
+            streams,
+            too_fast,
+        }))
     }
 
     /// Whether everyone may make an account.

@@ -1,5 +1,6 @@
 //! Logs: one line per request, to standard error. Never a token, a code, an address of a person, a key or a body.
 
+use crate::http::address::Unheard;
 use crate::http::app::App;
 use crate::ops::config::{Log, LogFormat, TracesSettings};
 use crate::ops::metrics;
@@ -10,7 +11,9 @@ use axum::middleware::Next;
 use axum::response::Response;
 use portcullis_protocol::Reason;
 use std::io::IsTerminal as _;
-use std::time::Instant;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 use tracing::{Instrument as _, field, info, info_span};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::{FilterExt as _, filter_fn};
@@ -54,8 +57,29 @@ fn colours() -> bool {
     std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
-/// Counts and logs each request once, when it is answered: its number, method, *route* (not the path, which may hold an
-/// invitation), status and time; of a refusal its reason.
+/// Requests that their addresses had too many of, and that the log has not said yet. Whoever sends them decides how
+/// many there are, so they take a line a second, and not one each.
+#[derive(Debug, Default)]
+pub(crate) struct TooFast(Arc<AtomicU64>);
+
+impl TooFast {
+    const EVERY: Duration = Duration::from_secs(1);
+
+    fn count(&self) {
+        if self.0.fetch_add(1, Ordering::Relaxed) > 0 {
+            return;
+        }
+        let count = Arc::clone(&self.0);
+        tokio::spawn(async move {
+            tokio::time::sleep(Self::EVERY).await;
+            let requests = count.swap(0, Ordering::Relaxed);
+            info!(requests, "refused unheard: their addresses send too many");
+        });
+    }
+}
+
+/// Counts each request once, when it is answered, and logs it: its number, method (one of those that there are),
+/// *route* (not the path, which may hold an invitation), status and time; of a refusal its reason.
 pub(crate) async fn each_request(State(app): State<App>, mut request: Request, next: Next) -> Response {
     let mut bytes = [0; 8];
     let id = match getrandom::fill(&mut bytes) {
@@ -78,7 +102,12 @@ pub(crate) async fn each_request(State(app): State<App>, mut request: Request, n
     let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
     let status = response.status().as_u16();
     let reason = response.extensions().get::<Reason>().map(field::display);
-    info!(parent: &span, %method, %route, status, micros, reason, "answered");
+    if response.extensions().get::<Unheard>().is_some() {
+        app.too_fast.count();
+    } else {
+        let method = metrics::word(&method);
+        info!(parent: &span, method, %route, status, micros, reason, "answered");
+    }
     if let Ok(value) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(REQUEST_ID, value);
     }

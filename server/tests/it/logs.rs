@@ -23,6 +23,41 @@ impl Write for Sink {
     }
 }
 
+/// A stranger decides neither how long a line is nor how many there are.
+#[tokio::test]
+async fn what_is_sent_too_fast_is_counted_and_no_line_is_as_long_as_its_method() {
+    let sink = Sink::default();
+    let writer = sink.clone();
+    let lines = tracing_subscriber::fmt().json().flatten_event(true).with_writer(move || writer.clone()).finish();
+    let _guard = tracing::subscriber::set_default(lines);
+    let stage = Stage::with(|config| (config.limits.address_burst, config.limits.address_rate) = (5, 1)).await;
+    let http = reqwest::Client::new();
+    let long = reqwest::Method::from_bytes("A".repeat(8_000).as_bytes()).expect("a token");
+    let answer = http.request(long, stage.origin.to_string()).send().await.expect("answers");
+    assert!(answer.status().is_client_error(), "{}", answer.status());
+    let mut refused = 0;
+    for number in 0..40 {
+        // As a person and as a program.
+        let accept = if number % 2 == 0 { "text/html" } else { "application/json" };
+        let answer = http.get(format!("{}/sign-in", stage.origin)).header("accept", accept).send().await;
+        refused += u64::from(answer.expect("answers").status() == reqwest::StatusCode::TOO_MANY_REQUESTS);
+    }
+    assert!(refused > 20, "{refused}");
+    tokio::time::sleep(std::time::Duration::from_millis(1_500)).await;
+    stage.stop().await;
+
+    let log = String::from_utf8(sink.0.lock().expect("not poisoned").clone()).expect("text");
+    let lines: Vec<serde_json::Value> = log.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    assert!(lines.iter().any(|line| line["method"] == "other"), "{log}");
+    assert!(!log.contains(&"A".repeat(100)), "the method is not repeated");
+    let answered = lines.iter().filter(|line| line["message"] == "answered");
+    assert!(answered.clone().all(|line| line["status"] != 429), "{log}");
+    assert!(answered.count() as u64 <= 41 - refused, "{log}");
+    let counted: Vec<u64> = lines.iter().filter_map(|line| line["requests"].as_u64()).collect();
+    assert_eq!(counted.iter().sum::<u64>(), refused, "each is counted: {counted:?}");
+    assert!(counted.len() as u64 <= refused / 10, "{counted:?}");
+}
+
 #[tokio::test]
 async fn a_whole_run_logs_no_secret_and_no_person() {
     let sink = Sink::default();

@@ -51,6 +51,8 @@ pub(crate) async fn instead_of_problems(
             page.headers_mut().insert(name, value);
         }
     }
+    // The log reads them.
+    page.extensions_mut().extend(std::mem::take(response.extensions_mut()));
     page
 }
 
