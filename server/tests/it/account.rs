@@ -5,6 +5,9 @@ use crate::stage::{PASSWORD, Stage};
 use crate::terminal::{Draft, Terminal};
 use portcullis_protocol::Reason;
 use portcullis_protocol::wire::AccountAnswer;
+use portcullis_server::crypto::secrets::TokenRole;
+use portcullis_server::ops::config::SignUp;
+use portcullis_server::store::NewInvitation;
 use reqwest::StatusCode;
 
 const NEW: &str = "another long enough password";
@@ -155,5 +158,43 @@ async fn a_person_on_the_way_to_the_account_arrives_there() {
         let fields = [("csrf", csrf.as_str()), ("email", "ada@example.org"), ("password", PASSWORD), ("to", elsewhere)];
         assert_eq!(lured.post("/sign-in", &fields).await.location(), Some("/"), "{elsewhere}");
     }
+    stage.stop().await;
+}
+
+/// The answer to the last click is the one that is shown, and the first one was dropped with its cookie.
+#[tokio::test]
+async fn whoever_creates_an_account_with_a_double_click_is_signed_in() {
+    let stage = Stage::with(|config| config.sign_up = SignUp::Invite).await;
+    let core = &stage.running.app().core;
+    let invite = async |token: &str| {
+        let hash = core.secrets.hash_token(TokenRole::Invitation, token);
+        let invitation = NewInvitation { token: hash, operator: false, life: 600 };
+        core.store.create_invitation(invitation).await.expect("made");
+        format!("/invite/{token}")
+    };
+    let path = invite("for-ada").await;
+    let mut first = Browser::new(&stage.origin);
+    let csrf = first.get(&path).await.csrf();
+    let form = async |browser: &mut Browser, path: &str, password: &str| {
+        browser.post(path, &[("csrf", csrf.as_str()), ("email", "ada@example.org"), ("password", password)]).await
+    };
+    // Both clicks are of the same page, and neither has the cookie of the other's answer.
+    let (mut second, mut stranger) = (first.clone(), first.clone());
+    assert_eq!(form(&mut first, &path, PASSWORD).await.status, StatusCode::SEE_OTHER);
+    let again = form(&mut second, &path, PASSWORD).await;
+    assert_eq!(again.status, StatusCode::SEE_OTHER, "{}", again.text);
+    assert_eq!(second.get("/account").await.status, StatusCode::OK);
+    assert_eq!(stage.database().number("SELECT count(*) FROM accounts", &[]), 1);
+    // The control: whoever does not know the password is told what he was told, and the way to sign in.
+    let no = form(&mut stranger, &path, NEW).await;
+    assert_eq!(no.status, StatusCode::NOT_FOUND);
+    assert!(no.text.contains("No such invitation") && no.text.contains("href=\"/sign-in\""), "{}", no.text);
+    // The same where the name is taken.
+    let other = invite("for-somebody-else").await;
+    let taken = form(&mut stranger, &other, NEW).await;
+    assert_eq!(taken.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", taken.text);
+    assert!(taken.text.contains("Sign in instead"), "{}", taken.text);
+    assert_eq!(form(&mut stranger, &other, PASSWORD).await.status, StatusCode::SEE_OTHER);
+    assert_eq!(stranger.get("/account").await.status, StatusCode::OK);
     stage.stop().await;
 }

@@ -69,6 +69,23 @@ pub(crate) async fn submit(
     }
 }
 
+/// Signs in who has typed his own address and password into a form that makes accounts: it was sent twice, or the
+/// answer to the first time was lost. Within the bounds of the sign-in form. `None` if they are no account's.
+pub(super) async fn returning(
+    app: &App,
+    visitor: &Visitor,
+    address: IpAddr,
+    (email, password): (&str, String),
+    to: &Onward,
+) -> Result<Option<Response>, ApiError> {
+    match attempt(app, address, visitor.known(), email, password).await? {
+        Attempt::Passed { account, password } => {
+            visitor.sign_in(app, account, password, see_other(&to.path())).await.map(Some)
+        }
+        Attempt::Failed | Attempt::TooMany(_) => Ok(None),
+    }
+}
+
 /// `POST /sign-out`
 pub(crate) async fn leave(
     State(app): State<App>,

@@ -5,6 +5,7 @@ use super::kit::field::Field;
 use super::kit::layout::{page, see_other};
 use super::onward::Onward;
 use super::session::Visitor;
+use super::sign_in::returning;
 use crate::audit::Act;
 use crate::crypto::secrets::{TokenHash, TokenRole};
 use crate::http::address::ClientAddress;
@@ -18,6 +19,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use maud::html;
 use serde::Deserialize;
+use std::net::IpAddr;
 
 /// The form as sent.
 #[derive(Deserialize)]
@@ -61,7 +63,7 @@ pub(crate) async fn submit(
         return Ok(forged.page());
     }
     app.gates.sign_up.take(address)?;
-    create(&app, &visitor, sent, "/sign-up", None).await
+    create(&app, &visitor, address, sent, "/sign-up", None).await
 }
 
 /// `GET /invite/{token}`
@@ -81,6 +83,7 @@ pub(crate) async fn show_invited(
 /// `POST /invite/{token}`
 pub(crate) async fn submit_invited(
     State(app): State<App>,
+    ClientAddress(address): ClientAddress,
     visitor: Visitor,
     Path(token): Path<String>,
     headers: HeaderMap,
@@ -92,11 +95,13 @@ pub(crate) async fn submit_invited(
     let hash = invitation_hash(&app, &token);
     // Before a password is hashed for nothing; the transaction looks again.
     let Some(invitation) = app.core.store.invitation(&hash).await.map_err(ApiError::internal)? else {
-        return Ok(not_invited());
+        let to = Onward::read(&sent.code, &sent.to);
+        let back = returning(&app, &visitor, address, (&sent.email, sent.password), &to).await?;
+        return Ok(back.unwrap_or_else(not_invited));
     };
     app.gates.invitation.take(hash)?;
     let action = format!("/invite/{token}");
-    let made = create(&app, &visitor, sent, &action, Some(hash));
+    let made = create(&app, &visitor, address, sent, &action, Some(hash));
     if invitation.operator {
         return Act::of_server(&app.core, "account add", "").with("by", "an operator's invitation").scope(made).await;
     }
@@ -106,6 +111,7 @@ pub(crate) async fn submit_invited(
 async fn create(
     app: &App,
     visitor: &Visitor,
+    address: IpAddr,
     sent: Wanted,
     action: &str,
     invitation: Option<TokenHash>,
@@ -116,7 +122,7 @@ async fn create(
         *page.status_mut() = StatusCode::UNPROCESSABLE_ENTITY;
         page
     };
-    let (email, password) = match (Email::new(&sent.email), Password::chosen(sent.password)) {
+    let (email, password) = match (Email::new(&sent.email), Password::chosen(sent.password.clone())) {
         (Ok(email), Ok(password)) => (email, password),
         (email, password) => {
             let email = email.err().map(|bad| format!("That is {bad}."));
@@ -131,12 +137,19 @@ async fn create(
             let made = app.core.store.account(&id).await.map_err(ApiError::internal)?.ok_or(ApiError::NotFound)?;
             visitor.sign_in(app, id, made.password, see_other(&to.path())).await
         }
-        // Without mail there is no way to say this to the owner of the address alone.
-        Made::NameTaken => {
-            let email = Some("There is an account of this e-mail address. Sign in instead.".to_owned());
-            Ok(again(&Wrong { email, password: None }))
+        // Made a moment ago, by the same form: a double click is answered as a click.
+        no @ (Made::NameTaken | Made::InvitationInvalid) => {
+            let typed = (sent.email.as_str(), sent.password.clone());
+            match (returning(app, visitor, address, typed, &to).await?, no) {
+                (Some(back), _) => Ok(back),
+                (None, Made::InvitationInvalid) => Ok(not_invited()),
+                // Without mail there is no way to say this to the owner of the address alone.
+                (None, _) => {
+                    let email = Some("There is an account of this e-mail address. Sign in instead.".to_owned());
+                    Ok(again(&Wrong { email, password: None }))
+                }
+            }
         }
-        Made::InvitationInvalid => Ok(not_invited()),
     }
 }
 
@@ -169,7 +182,9 @@ fn closed() -> Response {
 }
 
 fn not_invited() -> Response {
-    let content =
-        html! { p { "This invitation is unknown, was used, or has ended. Ask the operator for another one." } };
+    let content = html! {
+        p { "This invitation is unknown, was used, or has ended. Ask the operator for another one." }
+        p { "If you have just made your account with it: " a href="/sign-in" { "sign in" } "." }
+    };
     page(StatusCode::NOT_FOUND, "No such invitation", &content)
 }
