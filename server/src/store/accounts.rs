@@ -120,6 +120,16 @@ pub enum RenameOutcome {
     Gone,
 }
 
+/// Who holds an account, in a browser that was signed in to it when it asked. Whatever is done for him asks once more, in
+/// its own transaction, whether it still is: nothing that was signed out meanwhile acts any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Holder {
+    /// The account.
+    pub account: AccountId,
+    /// The browser session.
+    pub browser: TokenHash,
+}
+
 /// An invitation to be made. Whoever holds its token may make one account.
 #[derive(Debug, Clone)]
 pub struct NewInvitation {

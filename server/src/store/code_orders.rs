@@ -1,7 +1,7 @@
 //! Orders of electronic codes, from the payment to the acknowledged code. The states and their arrows are
 //! [`CodeState::ARROWS`]; each method here that takes one is one conditional write under the lock of the account.
 
-use super::{AccountPage, MerchantId, Page, StoreError};
+use super::{AccountPage, Holder, MerchantId, Page, StoreError};
 use crate::ops::clock::Timestamp;
 use async_trait::async_trait;
 use portcullis_protocol::codes::{CodeState, Generation, Party, Quantity, SealedBytes};
@@ -356,13 +356,13 @@ pub trait CodeOrders {
     ) -> Result<CodeStep, StoreError>;
 
     /// The account's holder lets one of the account's terminals take an order over. [`CodeStep::Mismatch`]: there is no
-    /// such terminal.
+    /// such terminal. `None`: his browser was signed out meanwhile.
     async fn allow_code_order(
         &self,
         order: &OrderId,
-        account: &AccountId,
+        holder: &Holder,
         terminal: &TerminalId,
-    ) -> Result<CodeStep, StoreError>;
+    ) -> Result<Option<CodeStep>, StoreError>;
 
     /// Ends an order for which there will be no code, and begins to pay it back; one whose code was not sealed once
     /// more in time is disputed. One that is not late yet, or has its code, or whose merchant is suspended, stays as

@@ -1,6 +1,6 @@
 //! Device codes (RFC 8628): how a terminal becomes somebody's.
 
-use super::{SessionId, StoreError};
+use super::{Holder, SessionId, StoreError};
 use crate::crypto::secrets::TokenHash;
 use crate::ops::clock::Timestamp;
 use async_trait::async_trait;
@@ -55,12 +55,7 @@ pub struct Device {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Decision {
     /// It is signed in to this account, if the browser that says so still is.
-    Approve {
-        /// The account.
-        account: AccountId,
-        /// Its browser session.
-        browser: TokenHash,
-    },
+    Approve(Holder),
     /// It is not.
     Deny,
 }

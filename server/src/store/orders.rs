@@ -3,7 +3,7 @@
 //! disputes the payment bars what it gave: `paid → disputed → paid | charged back`, or `paid → charged back` at once.
 //! What providers say by themselves moves orders as [`consequence`](crate::billing::events::consequence) says.
 
-use super::{AccountPage, AnswerScope, Begun, CodesOffSale, EffectClaim, Idempotency, Page, StoreError};
+use super::{AccountPage, AnswerScope, Begun, CodesOffSale, EffectClaim, Holder, Idempotency, Page, StoreError};
 use crate::billing::entitlement::EntitlementId;
 use crate::billing::events::Consequence;
 use crate::billing::offer_revision::OfferRevision;
@@ -159,10 +159,7 @@ pub enum Buyer {
         terminal: TerminalId,
     },
     /// In a browser that is signed in.
-    Browser {
-        /// The account.
-        account: AccountId,
-    },
+    Browser(Holder),
 }
 
 impl Buyer {
@@ -170,7 +167,7 @@ impl Buyer {
     #[must_use]
     pub const fn account(&self) -> &AccountId {
         match self {
-            Self::Terminal { account, .. } | Self::Browser { account } => account,
+            Self::Terminal { account, .. } | Self::Browser(Holder { account, .. }) => account,
         }
     }
 
@@ -179,7 +176,7 @@ impl Buyer {
     pub const fn terminal(&self) -> Option<&TerminalId> {
         match self {
             Self::Terminal { terminal, .. } => Some(terminal),
-            Self::Browser { .. } => None,
+            Self::Browser(_) => None,
         }
     }
 
@@ -188,7 +185,7 @@ impl Buyer {
     pub const fn scope(&self) -> AnswerScope {
         match self {
             Self::Terminal { terminal, .. } => AnswerScope::Terminal(*terminal),
-            Self::Browser { account } => AnswerScope::Account(*account),
+            Self::Browser(holder) => AnswerScope::Account(holder.account),
         }
     }
 }

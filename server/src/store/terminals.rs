@@ -1,6 +1,6 @@
 //! Terminals: the keys of machines, each belonging to one account.
 
-use super::{SessionId, StoreError};
+use super::{Holder, SessionId, StoreError};
 use crate::ops::clock::Timestamp;
 use async_trait::async_trait;
 use portcullis_protocol::{AccountId, PublicKey, ReleasePublicKey, TerminalId, Thumbprint};
@@ -59,6 +59,19 @@ pub struct Terminal {
     pub revoked: Option<Timestamp>,
 }
 
+/// What became of a preset.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PresetOutcome {
+    /// It is another one now.
+    Changed,
+    /// It was the same before.
+    Same,
+    /// The account has no such terminal, or it was revoked.
+    Unknown,
+    /// The browser was signed out meanwhile.
+    SignedOut,
+}
+
 /// Terminals.
 #[async_trait]
 pub trait Terminals {
@@ -81,8 +94,8 @@ pub trait Terminals {
     /// The terminal that makes the keys of what the account buys in a browser, if one was preset and was not revoked.
     async fn preset_terminal(&self, account: &AccountId) -> Result<Option<Terminal>, StoreError>;
 
-    /// Presets a terminal of an account, or none. False if the account has no such terminal, or it was revoked.
-    async fn set_preset(&self, account: &AccountId, terminal: Option<&TerminalId>) -> Result<bool, StoreError>;
+    /// Presets a terminal of an account, or none.
+    async fn set_preset(&self, holder: &Holder, terminal: Option<&TerminalId>) -> Result<PresetOutcome, StoreError>;
 
     /// Revokes a terminal of an account: its sessions end, its holds are released and its grants are revoked. False
     /// if the account has no such terminal.

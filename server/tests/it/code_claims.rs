@@ -2,7 +2,7 @@
 
 use crate::codes::{Shop, acknowledged, bought, fetched, found, opened};
 use crate::database::Of;
-use crate::world::{Machine, World, reason};
+use crate::world::{Machine, World, holder, reason};
 use portcullis_protocol::codes::{CodeState, Generation};
 use portcullis_protocol::encoding::Octets;
 use portcullis_protocol::wire::{RecipientAnswer, RecipientRequest};
@@ -10,7 +10,7 @@ use portcullis_protocol::{OrderId, Reason, ReleaseSecretKey};
 use portcullis_server::ServiceError;
 use portcullis_server::crypto::secrets::rng;
 use portcullis_server::merchants::{self, delivery};
-use portcullis_server::store::CodeStep;
+use portcullis_server::store::{CodeStep, PresetOutcome};
 
 /// Has an order delivered to a terminal, under a key of its own.
 async fn claim(
@@ -37,6 +37,7 @@ async fn another_terminal_of_the_account_takes_an_order_over_only_if_the_holder_
     let (planted, stranger) = (world.machine_of(own.account).await, world.machine("eve@example.org").await);
     let (old, new) = (ReleaseSecretKey::generate(&mut rng()), ReleaseSecretKey::generate(&mut rng()));
     let store = &world.core.store;
+    let (owner, theirs) = (holder(&world.core, own.account).await, holder(&world.core, stranger.account).await);
     for (what, generation) in [("paid", 1), ("verified", 1), ("code received", 2), ("delivered", 2)] {
         let order = bought(&world, &own, &shop, &old).await;
         if what != "paid" {
@@ -62,14 +63,14 @@ async fn another_terminal_of_the_account_takes_an_order_over_only_if_the_holder_
         );
         assert_eq!(told_of_move(&world, &own), moves, "{what}");
         // Somebody else's account and terminal say nothing.
-        let foreign = store.allow_code_order(&order.id, &stranger.account, &stranger.id).await.expect("answered");
-        assert!(matches!(foreign, CodeStep::Unknown), "{what}: {foreign:?}");
-        let foreign = store.allow_code_order(&order.id, &own.account, &stranger.id).await.expect("answered");
-        assert!(matches!(foreign, CodeStep::Mismatch), "{what}: {foreign:?}");
+        let foreign = store.allow_code_order(&order.id, &theirs, &stranger.id).await.expect("answered");
+        assert!(matches!(foreign, Some(CodeStep::Unknown)), "{what}: {foreign:?}");
+        let foreign = store.allow_code_order(&order.id, &owner, &stranger.id).await.expect("answered");
+        assert!(matches!(foreign, Some(CodeStep::Mismatch)), "{what}: {foreign:?}");
 
         // The control: its holder says so, for this order and this terminal.
-        let allowed = store.allow_code_order(&order.id, &own.account, &planted.id).await.expect("answered");
-        assert!(matches!(allowed, CodeStep::Taken(_)), "{what}: {allowed:?}");
+        let allowed = store.allow_code_order(&order.id, &owner, &planted.id).await.expect("answered");
+        assert!(matches!(allowed, Some(CodeStep::Taken(_))), "{what}: {allowed:?}");
         let moved = claim(&world, &planted, &order.id, &new).await;
         if what == "verified" {
             assert_eq!(reason(moved), Reason::RateLimited, "a code is on its way");
@@ -99,7 +100,9 @@ async fn revoking_the_terminal_that_has_an_order_is_no_way_to_its_code() {
     assert!(world.core.store.revoke_terminal(&own.account, &own.id).await.expect("revoked"));
     assert_eq!(reason(claim(&world, &planted, &order.id, &new).await), Reason::ConfirmationRequired);
     // The control: the terminal that the account has preset, which takes the password, needs nothing more.
-    assert!(world.core.store.set_preset(&own.account, Some(&planted.id)).await.expect("preset"));
+    let owner = holder(&world.core, own.account).await;
+    let preset = world.core.store.set_preset(&owner, Some(&planted.id)).await;
+    assert_eq!(preset, Ok(PresetOutcome::Changed));
     claim(&world, &planted, &order.id, &new).await.expect("moved");
     let order = found(&world, &order.id).await;
     let verification = shop.verify(&world.core, &order).await.expect("verified");
@@ -115,7 +118,7 @@ async fn nothing_is_allowed_of_an_order_that_is_over_nor_to_a_terminal_that_is_r
     let (shop, own) = (Shop::new(&world.core, "games").await, world.machine("ada@example.org").await);
     let next = world.machine_of(own.account).await;
     let (old, new) = (ReleaseSecretKey::generate(&mut rng()), ReleaseSecretKey::generate(&mut rng()));
-    let store = &world.core.store;
+    let (store, owner) = (&world.core.store, holder(&world.core, own.account).await);
     let over = bought(&world, &own, &shop, &old).await;
     shop.deliver(&world.core, &over.id).await.expect("delivered");
     let said = acknowledged(&found(&world, &over.id).await, true);
@@ -123,16 +126,16 @@ async fn nothing_is_allowed_of_an_order_that_is_over_nor_to_a_terminal_that_is_r
     let declined = bought(&world, &own, &shop, &old).await;
     merchants::orders::decline(&world.core, &shop.merchant, &declined.id, "").await.expect("declined");
     for order in [&over.id, &declined.id] {
-        let closed = store.allow_code_order(order, &own.account, &next.id).await.expect("answered");
-        assert!(matches!(closed, CodeStep::Closed(_)), "{closed:?}");
+        let closed = store.allow_code_order(order, &owner, &next.id).await.expect("answered");
+        assert!(matches!(closed, Some(CodeStep::Closed(_))), "{closed:?}");
         assert_eq!(reason(claim(&world, &next, order, &new).await), Reason::OrderClosed, "and says so");
     }
     let open = bought(&world, &own, &shop, &old).await;
-    store.allow_code_order(&open.id, &own.account, &next.id).await.expect("allowed");
+    store.allow_code_order(&open.id, &owner, &next.id).await.expect("allowed");
     assert!(store.revoke_terminal(&own.account, &next.id).await.expect("revoked"));
     let claimed = claim(&world, &next, &open.id, &new).await;
     assert!(matches!(claimed, Err(ServiceError::NotFound)), "{claimed:?}");
-    let allowed = store.allow_code_order(&open.id, &own.account, &next.id).await.expect("answered");
-    assert!(matches!(allowed, CodeStep::Mismatch), "{allowed:?}");
+    let allowed = store.allow_code_order(&open.id, &owner, &next.id).await.expect("answered");
+    assert!(matches!(allowed, Some(CodeStep::Mismatch)), "{allowed:?}");
     assert_eq!(found(&world, &open.id).await.state, Some(CodeState::Paid));
 }

@@ -3,7 +3,7 @@
 
 use crate::codes::{Shop, acknowledged, books, bought, fetched, found, new_merchant, opened};
 use crate::merchant_changes::told;
-use crate::world::{Machine, World, account, count, fresh, open_core, signed_in};
+use crate::world::{Machine, World, account, count, fresh, holder, open_core, signed_in};
 use axum::Router;
 use axum::http::StatusCode;
 use portcullis_faulty::Faults;
@@ -17,7 +17,7 @@ use portcullis_server::merchants::{self, delivery, registration};
 use portcullis_server::ops::clock::Clock;
 use portcullis_server::ops::faults::{Phase, Write};
 use portcullis_server::store::{
-    BrowserCodes, Buyer, CodeFailure, CodeMove, Merchant, MerchantDecision, MerchantOutcome, Ordered,
+    BrowserCodes, Buyer, CodeFailure, CodeMove, Merchant, MerchantDecision, MerchantOutcome, Ordered, PresetOutcome,
 };
 use portcullis_server::{Asker, Core, effects};
 use serde::{Deserialize, Serialize};
@@ -136,7 +136,8 @@ impl Plan {
                 moved.map(drop).map_err(|error| Self::text(&error))
             }
             Act::Allow => {
-                let allowed = core.store.allow_code_order(&self.order, &self.account, asker.terminal()).await;
+                let holder = holder(core, self.account).await;
+                let allowed = core.store.allow_code_order(&self.order, &holder, asker.terminal()).await;
                 allowed.map(drop).map_err(text)
             }
             Act::SealAgain => {
@@ -197,11 +198,13 @@ impl Trade {
     /// An order without a key, bought in a browser.
     async fn in_browser(&self, shop: &Shop, machine: &Machine) -> OrderId {
         let core = &self.world.core;
-        assert!(core.store.set_preset(&machine.account, Some(&machine.id)).await.expect("preset"));
+        let holder = holder(core, machine.account).await;
+        let preset = core.store.set_preset(&holder, Some(&machine.id)).await.expect("preset");
+        assert!(matches!(preset, PresetOutcome::Changed | PresetOutcome::Same), "{preset:?}");
         let codes =
             BrowserCodes { product: shop.product, quantity: Quantity::ONE, request: None, terminal: machine.id };
         let payment = PaymentMethod { provider: "sandbox".into(), token: "ok".into() };
-        let buyer = Buyer::Browser { account: machine.account };
+        let buyer = Buyer::Browser(holder);
         let placed = orders::place(core, buyer, Ordered::InBrowser(codes), payment, true, &fresh(&self.points)).await;
         placed.expect("ordered").order
     }
@@ -235,7 +238,8 @@ impl Trade {
             shop.deliver(core, &id).await.expect("delivered");
         }
         if is_moved && act != Act::Allow {
-            store.allow_code_order(&id, &first.account, &second.id).await.expect("allowed");
+            let holder = holder(core, first.account).await;
+            store.allow_code_order(&id, &holder, &second.id).await.expect("allowed");
         }
         let recipient = Octets(*new.public().as_bytes());
         let asked = RecipientRequest { recipient, first: false };

@@ -3,7 +3,7 @@
 
 use crate::codes::{BOOKS, Shop, acknowledged, after, books, bought, fetched, found, opened, play, refusal, state};
 use crate::merchant_changes::{told, waits_to_be_told};
-use crate::world::{Machine, World, reason};
+use crate::world::{Machine, World, holder, reason};
 use portcullis_protocol::codes::{CodeState, Generation};
 use portcullis_protocol::encoding::Octets;
 use portcullis_protocol::wire::RecipientRequest;
@@ -48,8 +48,9 @@ impl Moved {
 
     /// The account's holder lets a terminal take an order over.
     async fn allow(&self, order: &CodeOrder, machine: &Machine) {
-        let allowed = self.world.core.store.allow_code_order(&order.id, &machine.account, &machine.id).await;
-        assert!(matches!(allowed, Ok(CodeStep::Taken(_))), "{allowed:?}");
+        let holder = holder(&self.world.core, machine.account).await;
+        let allowed = self.world.core.store.allow_code_order(&order.id, &holder, &machine.id).await;
+        assert!(matches!(allowed, Ok(Some(CodeStep::Taken(_)))), "{allowed:?}");
     }
 }
 

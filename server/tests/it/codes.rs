@@ -3,7 +3,7 @@
 
 use crate::database::Of;
 use crate::metered::booked;
-use crate::world::{Machine, World, account, count, fresh, origin, reason};
+use crate::world::{Machine, World, account, count, fresh, holder, origin, reason};
 use futures::future::join_all;
 use portcullis_fixtures::holds;
 use portcullis_protocol::codes::{
@@ -743,14 +743,15 @@ async fn a_lost_terminal_gives_its_order_to_another_one_and_gets_nothing_itself(
     let stranger = world.machine("bob@example.org").await;
     let (old, new) = (ReleaseSecretKey::generate(&mut rng()), ReleaseSecretKey::generate(&mut rng()));
     let to_new = RecipientRequest { recipient: Octets(*new.public().as_bytes()), first: false };
+    let owner = holder(&world.core, lost.account).await;
     // Before the merchant has asked: the same sealing, to another key.
     let early = bought(&world, &lost, &shop, &old).await;
     let strange = delivery::relocate(&world.core, &stranger.asker, &early.id, &to_new).await;
     assert!(matches!(strange, Err(ServiceError::NotFound)), "somebody else's");
-    world.core.store.allow_code_order(&early.id, &lost.account, &found_again.id).await.expect("allowed");
+    world.core.store.allow_code_order(&early.id, &owner, &found_again.id).await.expect("allowed");
     let moved = delivery::relocate(&world.core, &found_again.asker, &early.id, &to_new).await.expect("moved");
     assert_eq!(moved.generation, Generation::FIRST);
-    world.core.store.allow_code_order(&early.id, &lost.account, &lost.id).await.expect("allowed");
+    world.core.store.allow_code_order(&early.id, &owner, &lost.id).await.expect("allowed");
     // While it is on its way: not.
     let early = found(&world, &early.id).await;
     let verification = shop.verify(&world.core, &early).await.expect("verified");
@@ -768,7 +769,7 @@ async fn a_lost_terminal_gives_its_order_to_another_one_and_gets_nothing_itself(
     shop.submit(&world.core, submission.clone()).await.expect("accepted");
     let before = found(&world, &late.id).await;
     world.core.store.revoke_terminal(&lost.account, &lost.id).await.expect("revoked");
-    world.core.store.allow_code_order(&late.id, &lost.account, &found_again.id).await.expect("allowed");
+    world.core.store.allow_code_order(&late.id, &owner, &found_again.id).await.expect("allowed");
     let moved = delivery::relocate(&world.core, &found_again.asker, &late.id, &to_new).await.expect("moved");
     assert_eq!(moved.generation, Generation::new(2).expect("two"));
     assert!(fetched(&world, &found_again, &late.id).await.delivery.is_none(), "not yet sealed for it");

@@ -3,7 +3,7 @@
 
 use crate::codes::{self, Shop};
 use crate::metered::{accepted, booked, metered, pay, purse};
-use crate::world::{Machine, World, count, fresh, order_request};
+use crate::world::{Machine, World, count, fresh, holder, order_request};
 use portcullis_protocol::codes::CodeState;
 use portcullis_protocol::wire::OrderRequest;
 use portcullis_protocol::{Money, OrderId, ReleaseSecretKey};
@@ -65,9 +65,8 @@ async fn a_payment_that_ended_before_it_was_heard_of_gives_nothing() {
             let machine = world.machine("ada@example.org").await;
             let pending = order(&world, &machine, "view", "pending").await;
             if given_up {
-                orders::give_up(&world.core, Buyer::Browser { account: machine.account }, &pending)
-                    .await
-                    .expect("over");
+                let buyer = Buyer::Browser(holder(&world.core, machine.account).await);
+                orders::give_up(&world.core, buyer, &pending).await.expect("over");
             }
             assert_eq!(play(&world, pending, end).await, OrderPhase::Refunded, "{end:?}");
             assert_eq!(play(&world, pending, settled("4.99 EUR")).await, OrderPhase::Refunded, "{end:?}");

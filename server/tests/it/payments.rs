@@ -2,7 +2,7 @@
 //! saved.
 
 use crate::metered::{booked, pay, purse};
-use crate::world::{Machine, World, count, fresh, keyed, order_request, reason};
+use crate::world::{Machine, World, count, fresh, holder, keyed, order_request, reason};
 use portcullis_protocol::wire::{OrderAnswer, OrderRequest, OrderState, PaymentStepKind};
 use portcullis_protocol::{OrderId, Reason};
 use portcullis_server::billing::payment::{Decision, PaymentChange, PaymentEvent, Payments, SANDBOX, Sandbox};
@@ -335,7 +335,7 @@ async fn saved_means_pay_again_and_are_sealed() {
 async fn a_browser_buys_on_the_same_path() {
     let world = World::new().await;
     let machine = world.machine("ada@example.org").await;
-    let buyer = Buyer::Browser { account: machine.account };
+    let buyer = Buyer::Browser(holder(&world.core, machine.account).await);
     let request = order_request(world.offer("view").await.1, "ok");
     let key = keyed("a-form", &request);
     let one = orders::order(&world.core, buyer, &request, &key).await.expect("bought");

@@ -24,9 +24,9 @@ use portcullis_server::notices::outbound::{Networks, Outbound};
 use portcullis_server::ops::clock::{Clock, Timestamp};
 use portcullis_server::ops::faults::FaultPoints;
 use portcullis_server::store::{
-    AccountPage, ClaimOutcome, DecideOutcome, Decision, EnrolOutcome, Idempotency, NewAccount, NewDevice, NewPart,
-    NewResource, NewTerminal, NewTokens, NewWebSession, PollOutcome, PublishOutcome, Publisher, PublisherId, SessionId,
-    SignUp,
+    AccountPage, ClaimOutcome, DecideOutcome, Decision, EnrolOutcome, Holder, Idempotency, NewAccount, NewDevice,
+    NewPart, NewResource, NewTerminal, NewTokens, NewWebSession, PollOutcome, PublishOutcome, Publisher, PublisherId,
+    SessionId, SignUp,
 };
 use portcullis_server::{Asker, Core, Objects, ServiceError, SignedIn, StorageSettings};
 use std::path::Path;
@@ -399,13 +399,18 @@ pub(crate) async fn sign_in(core: &Core, account: AccountId, key: &Thumbprint, t
     }
 }
 
-/// What the account's owner says who has just signed a browser in.
-pub(crate) async fn approval(core: &Core, account: AccountId) -> Decision {
+/// The account's owner, who has just signed a browser in.
+pub(crate) async fn holder(core: &Core, account: AccountId) -> Holder {
     let browser = core.secrets.hash_token(TokenRole::Web, &new_token());
     let password = core.store.account(&account).await.expect("read").expect("an account").password;
     let session = NewWebSession { token: browser, account, password, life: 600 };
     assert!(core.store.create_web_session(session).await.expect("a browser session"));
-    Decision::Approve { account, browser }
+    Holder { account, browser }
+}
+
+/// What he says to a terminal that asks.
+pub(crate) async fn approval(core: &Core, account: AccountId) -> Decision {
+    Decision::Approve(holder(core, account).await)
 }
 
 /// A terminal to be enrolled, whose key has just signed in.

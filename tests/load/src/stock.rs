@@ -19,7 +19,7 @@ use portcullis_server::billing::{offers, orders};
 use portcullis_server::crypto::secrets::{TokenRole, new_token, rng};
 use portcullis_server::ops::clock::Timestamp;
 use portcullis_server::store::{
-    Buyer, ClaimOutcome, DecideOutcome, Decision, EnrolOutcome, Idempotency, NewAccount, NewDevice, NewPart,
+    Buyer, ClaimOutcome, DecideOutcome, Decision, EnrolOutcome, Holder, Idempotency, NewAccount, NewDevice, NewPart,
     NewResource, NewTerminal, NewTokens, NewWebSession, PollOutcome, PublishOutcome, Publisher, PublisherId, SessionId,
     SignUp,
 };
@@ -169,7 +169,7 @@ async fn sign_in(core: &Core, account: AccountId, key: &SecretKey, tokens: NewTo
     ensure!(core.store.create_device(code).await?, "no device code");
     let web = NewWebSession { token: browser, account, password: PASSWORD.into(), life: 600 };
     ensure!(core.store.create_web_session(web).await?, "no browser session");
-    let decided = core.store.decide_device(&user, Decision::Approve { account, browser }).await?;
+    let decided = core.store.decide_device(&user, Decision::Approve(Holder { account, browser })).await?;
     ensure!(decided == DecideOutcome::Decided, "not approved");
     match core.store.poll_device(&device, &thumbprint, SessionId(Octets(random())), tokens).await? {
         PollOutcome::Session { session, .. } => Ok(session),

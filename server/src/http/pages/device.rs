@@ -79,7 +79,7 @@ pub(crate) async fn submit(
     };
     let decision = match sent.decision {
         Verdict::Approve => match step_up::prove(&app, session, sent.password).await? {
-            Ok(proven) => Decision::Approve { account: proven.account, browser: proven.browser },
+            Ok(proven) => Decision::Approve(proven.holder),
             Err(no) => {
                 return match pending(&app, &session.account, code).await? {
                     Some(device) => Ok(no.on(ask(&app, (&visitor, session), &device, code, Some(&no)).await?)),

@@ -19,7 +19,7 @@ use crate::crypto::secrets::{self, TokenHash, TokenRole};
 use crate::http::app::App;
 use crate::http::problem::ApiError;
 use crate::ops::clock::Timestamp;
-use crate::store::NewWebSession;
+use crate::store::{Holder, NewWebSession};
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -54,6 +54,13 @@ pub(super) struct SignedInBrowser {
     pub(super) token: TokenHash,
     /// When the password was last typed in it.
     pub(super) proven: Timestamp,
+}
+
+impl SignedInBrowser {
+    /// Its user, for whom the store acts while it is signed in.
+    pub(super) const fn holder(&self) -> Holder {
+        Holder { account: self.account, browser: self.token }
+    }
 }
 
 impl FromRequestParts<App> for Visitor {

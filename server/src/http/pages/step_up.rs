@@ -15,17 +15,15 @@
 use super::kit::field::Field;
 use super::problem::wait;
 use super::session::SignedInBrowser;
-use crate::crypto::secrets::TokenHash;
 use crate::http::app::App;
 use crate::http::problem::ApiError;
 use crate::http::rate::TooMany;
 use crate::identity::passwords::Password;
 use crate::ops::clock::Timestamp;
-use crate::store::ChangedBy;
+use crate::store::{ChangedBy, Holder};
 use axum::http::{StatusCode, header};
 use axum::response::Response;
 use maud::{Markup, html};
-use portcullis_protocol::AccountId;
 
 /// For how long the password stands for whoever typed it, in seconds: longer than it takes to sign in, compare a
 /// terminal's words and choose where codes go, and short beside the working day that a browser stays signed in.
@@ -35,10 +33,8 @@ const FIELD: &str = "current-password";
 
 /// The account's password was typed in this browser a moment ago. Nothing but this module makes one.
 pub(super) struct Proven {
-    /// The account.
-    pub(super) account: AccountId,
-    /// The browser session.
-    pub(super) browser: TokenHash,
+    /// By whom.
+    pub(super) holder: Holder,
 }
 
 /// Why nothing was done: the password is wanted, or is another one.
@@ -79,7 +75,7 @@ pub(super) async fn prove(
     session: &SignedInBrowser,
     typed: String,
 ) -> Result<Result<Proven, Unconfirmed>, ApiError> {
-    let proven = Proven { account: session.account, browser: session.token };
+    let proven = Proven { holder: session.holder() };
     if !typed.is_empty() {
         return Ok(confirm(app, session, typed).await?.map(|_| proven));
     }

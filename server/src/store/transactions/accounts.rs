@@ -7,9 +7,9 @@ use crate::ops::faults::Write;
 use crate::store::database::Row;
 use crate::store::database::row::{bytes, maybe_time, octets, sealed, text, time};
 use crate::store::{
-    Account, Accounts, BrowserSession, ChangedBy, Invitation, InvitationId, InvitationUse, NewAccount, NewInvitation,
-    NewName, NewPassword, NewWebSession, OpenInvitation, RenameOutcome, SESSIONS_LISTED, SignUp, StoreError,
-    WebSession,
+    Account, Accounts, BrowserSession, ChangedBy, Holder, Invitation, InvitationId, InvitationUse, NewAccount,
+    NewInvitation, NewName, NewPassword, NewWebSession, OpenInvitation, RenameOutcome, SESSIONS_LISTED, SignUp,
+    StoreError, WebSession,
 };
 use async_trait::async_trait;
 use portcullis_protocol::{AccountId, PublisherName};
@@ -40,7 +40,8 @@ fn taken<'a>(tx: &Tx<'_>, own: Option<&AccountId>, forms: impl IntoIterator<Item
 }
 
 /// Whether a browser session is good, for this account.
-pub(super) fn signed_in(tx: &Tx<'_>, browser: &TokenHash, account: &AccountId) -> TxResult<bool> {
+pub(super) fn signed_in(tx: &Tx<'_>, holder: &Holder) -> TxResult<bool> {
+    let Holder { account, browser } = holder;
     let found = tx.one(
         "SELECT 1 FROM web_sessions s JOIN accounts a ON a.id = s.account
          WHERE s.token = ?1 AND s.account = ?2 AND s.expires_at > ?3 AND a.suspended_at IS NULL",
@@ -57,7 +58,7 @@ fn may_change(tx: &Tx<'_>, account: &AccountId, by: &ChangedBy) -> TxResult<bool
         ChangedBy::Owner { password, browser } => {
             let sql = "SELECT 1 FROM accounts WHERE id = ?1 AND password = ?2";
             let same = tx.one(sql, (account.as_bytes(), password), |_| Ok(()))?.is_some();
-            Ok(same && signed_in(tx, browser, account)?)
+            Ok(same && signed_in(tx, &Holder { account: *account, browser: *browser })?)
         }
     }
 }

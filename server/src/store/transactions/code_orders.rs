@@ -9,6 +9,7 @@
 //! reversed        merchant    ──▶ refunds ──▶ provider
 //! ```
 
+use super::accounts::signed_in;
 use super::{Database, Lock, Tx, TxError, TxResult, code_notices, effects, merchants, orders, prepaid, terminals};
 use crate::billing::ledger::LedgerAccount;
 use crate::billing::rights;
@@ -21,8 +22,8 @@ use crate::store::database::row::{
 };
 use crate::store::{
     AcceptedCode, AccountPage, BrowserCodes, CodeComplaint, CodeDecision, CodeFailure, CodeMove, CodeOrder, CodeOrders,
-    CodeStep, CodesOffSale, EffectKind, EffectOf, MerchantId, MerchantState, NewCode, NewOrder, Order, OrderPhase,
-    Ordered, Page, ProductRevision, SealedRecord, StoreError,
+    CodeStep, CodesOffSale, EffectKind, EffectOf, Holder, MerchantId, MerchantState, NewCode, NewOrder, Order,
+    OrderPhase, Ordered, Page, ProductRevision, SealedRecord, StoreError,
 };
 use async_trait::async_trait;
 use portcullis_protocol::codes::{CodeEvent, CodeState, Generation, Health, Quantity, SealedBytes};
@@ -897,8 +898,15 @@ fn relocate(
     Ok(CodeStep::Taken(found(tx, id)?))
 }
 
-fn allow(tx: &Tx<'_>, id: &OrderId, account: &AccountId, terminal: &TerminalId) -> TxResult<CodeStep> {
+fn allow(tx: &Tx<'_>, id: &OrderId, holder: &Holder, terminal: &TerminalId) -> TxResult<Option<CodeStep>> {
     orders::lock(tx, id)?;
+    if !signed_in(tx, holder)? {
+        return Ok(None);
+    }
+    allow_to(tx, id, &holder.account, terminal).map(Some)
+}
+
+fn allow_to(tx: &Tx<'_>, id: &OrderId, account: &AccountId, terminal: &TerminalId) -> TxResult<CodeStep> {
     let Some(order) = find(tx, id)?.filter(|order| order.account == *account) else { return Ok(CodeStep::Unknown) };
     if !is_of_account(tx, &order, terminal)? {
         return Ok(CodeStep::Mismatch);
@@ -1081,11 +1089,11 @@ impl<D: Database> CodeOrders for D {
     async fn allow_code_order(
         &self,
         id: &OrderId,
-        account: &AccountId,
+        holder: &Holder,
         terminal: &TerminalId,
-    ) -> Result<CodeStep, StoreError> {
-        let (id, account, terminal) = (*id, *account, *terminal);
-        self.write(Write::CodeAllow, move |tx| allow(tx, &id, &account, &terminal)).await
+    ) -> Result<Option<CodeStep>, StoreError> {
+        let (id, holder, terminal) = (*id, *holder, *terminal);
+        self.write(Write::CodeAllow, move |tx| allow(tx, &id, &holder, &terminal)).await
     }
 
     async fn fail_code_order(&self, id: &OrderId, why: CodeFailure) -> Result<CodeStep, StoreError> {

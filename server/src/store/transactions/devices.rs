@@ -7,7 +7,8 @@ use crate::ops::clock::Timestamp;
 use crate::ops::faults::Write;
 use crate::store::database::row::{bytes, maybe_bytes, maybe_time, one_of, time};
 use crate::store::{
-    DecideOutcome, Decision, Device, DeviceState, Devices, NewDevice, NewTokens, PollOutcome, SessionId, StoreError,
+    DecideOutcome, Decision, Device, DeviceState, Devices, Holder, NewDevice, NewTokens, PollOutcome, SessionId,
+    StoreError,
 };
 use async_trait::async_trait;
 use portcullis_protocol::encoding::Octets;
@@ -103,14 +104,14 @@ fn poll(
 }
 
 fn decide(tx: &Tx<'_>, user: &TokenHash, decision: Decision) -> TxResult<DecideOutcome> {
-    if let Decision::Approve { account, .. } = &decision {
+    if let Decision::Approve(Holder { account, .. }) = &decision {
         tx.lock(Lock::Account(account))?;
     }
     let account = match decision {
         Decision::Deny => None,
         // A browser that was signed out everywhere a moment ago approves nothing any more.
-        Decision::Approve { account, browser } if signed_in(tx, &browser, &account)? => Some(account),
-        Decision::Approve { .. } => return Ok(DecideOutcome::SignedOut),
+        Decision::Approve(holder) if signed_in(tx, &holder)? => Some(holder.account),
+        Decision::Approve(_) => return Ok(DecideOutcome::SignedOut),
     };
     let state = if account.is_some() { 1 } else { 2 };
     let decided = tx.change(

@@ -1,5 +1,6 @@
 //! Orders.
 
+use super::accounts::signed_in;
 use super::answers::{self, Stored};
 use super::code_orders::{self, WantedCodes};
 use super::effects::{self, Ending};
@@ -21,8 +22,9 @@ use crate::store::database::Row;
 use crate::store::database::row::{bytes, json, maybe_bytes, maybe_money, number_of, octets, one_of, time, to_json};
 use crate::store::{
     AccountPage, AnswerScope, Begun, BrowserCodes, Buyer, ClaimEffect, CodesOffSale, EffectClaim, EffectKind, EffectOf,
-    EffectVerdict, Goods, GoodsKind, Idempotency, NewOrder, OpenOutcome, Order, OrderCase, OrderPhase, Ordered, Orders,
-    Page, PaymentRecord, PublisherId, Redundant, RefundOutcome, SettleOutcome, Settlement, StoreError, StoredMeans,
+    EffectVerdict, Goods, GoodsKind, Holder, Idempotency, NewOrder, OpenOutcome, Order, OrderCase, OrderPhase, Ordered,
+    Orders, Page, PaymentRecord, PublisherId, Redundant, RefundOutcome, SettleOutcome, Settlement, StoreError,
+    StoredMeans,
 };
 use async_trait::async_trait;
 use portcullis_protocol::codes::Quantity;
@@ -302,10 +304,8 @@ fn redundant(tx: &Tx<'_>, account: &AccountId, subject: &Subject, ordered: &Righ
 pub(super) fn shut_out(tx: &Tx<'_>, buyer: &Buyer) -> TxResult<Option<Reason>> {
     match buyer {
         Buyer::Terminal { account, terminal } => cycle::shut_out(tx, account, terminal),
-        Buyer::Browser { account } => {
-            let in_good_standing = in_good_standing(tx, account)?;
-            Ok((!in_good_standing).then_some(Reason::AccountSuspended))
-        }
+        Buyer::Browser(Holder { account, .. }) if !in_good_standing(tx, account)? => Ok(Some(Reason::AccountSuspended)),
+        Buyer::Browser(holder) => Ok((!signed_in(tx, holder)?).then_some(Reason::NotSignedIn)),
     }
 }
 

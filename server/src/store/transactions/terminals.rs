@@ -1,12 +1,13 @@
 //! Terminals.
 
+use super::accounts::signed_in;
 use super::sessions::{end_key, may_enrol};
 use super::{Database, Lock, Tx, TxResult};
 use crate::ops::clock::Timestamp;
 use crate::ops::faults::Write;
 use crate::store::database::Row;
 use crate::store::database::row::{bytes, checked, maybe_time, time};
-use crate::store::{EnrolOutcome, NewTerminal, StoreError, Terminal, Terminals};
+use crate::store::{EnrolOutcome, Holder, NewTerminal, PresetOutcome, StoreError, Terminal, Terminals};
 use async_trait::async_trait;
 use portcullis_protocol::{AccountId, GrantId, ReleasePublicKey, TerminalId, Thumbprint};
 
@@ -115,20 +116,24 @@ pub(super) fn preset(tx: &Tx<'_>, account: &AccountId) -> TxResult<Option<Termin
     tx.one(sql, [account.as_bytes()], |row| terminal_at(row, 0))
 }
 
-fn set_preset(tx: &Tx<'_>, account: &AccountId, terminal: Option<&TerminalId>) -> TxResult<bool> {
+fn set_preset(tx: &Tx<'_>, holder: &Holder, terminal: Option<&TerminalId>) -> TxResult<PresetOutcome> {
+    let account = &holder.account;
     tx.lock(Lock::Account(account))?;
-    let set = match terminal {
-        Some(terminal) => tx.change(
-            "UPDATE accounts SET preset = ?2 WHERE id = ?1 AND EXISTS
-                 (SELECT 1 FROM terminals t WHERE t.id = ?2 AND t.account = ?1 AND t.revoked_at IS NULL)",
-            (account.as_bytes(), terminal.as_bytes()),
-        )?,
-        None => tx.change("UPDATE accounts SET preset = NULL WHERE id = ?1", [account.as_bytes()])?,
-    };
-    if set == 1 {
-        tx.log("terminal preset", Some(account), terminal, &[])?;
+    if !signed_in(tx, holder)? {
+        return Ok(PresetOutcome::SignedOut);
     }
-    Ok(set == 1)
+    if let Some(terminal) = terminal {
+        let sql = "SELECT 1 FROM terminals WHERE id = ?1 AND account = ?2 AND revoked_at IS NULL";
+        if tx.one(sql, (terminal.as_bytes(), account.as_bytes()), |_| Ok(()))?.is_none() {
+            return Ok(PresetOutcome::Unknown);
+        }
+    }
+    let sql = "UPDATE accounts SET preset = ?2 WHERE id = ?1 AND preset IS DISTINCT FROM ?2";
+    if tx.change(sql, (account.as_bytes(), terminal.map(TerminalId::as_bytes)))? == 0 {
+        return Ok(PresetOutcome::Same);
+    }
+    tx.log("terminal preset", Some(account), terminal, &[])?;
+    Ok(PresetOutcome::Changed)
 }
 
 /// The smallest identifier that can have been drawn at a moment.
@@ -174,9 +179,9 @@ impl<D: Database> Terminals for D {
         self.read("preset terminal", move |tx| preset(tx, &account)).await
     }
 
-    async fn set_preset(&self, account: &AccountId, terminal: Option<&TerminalId>) -> Result<bool, StoreError> {
-        let (account, terminal) = (*account, terminal.copied());
-        self.write(Write::TerminalPreset, move |tx| set_preset(tx, &account, terminal.as_ref())).await
+    async fn set_preset(&self, holder: &Holder, terminal: Option<&TerminalId>) -> Result<PresetOutcome, StoreError> {
+        let (holder, terminal) = (*holder, terminal.copied());
+        self.write(Write::TerminalPreset, move |tx| set_preset(tx, &holder, terminal.as_ref())).await
     }
 
     async fn revoke_terminal(&self, account: &AccountId, terminal: &TerminalId) -> Result<bool, StoreError> {

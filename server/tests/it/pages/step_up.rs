@@ -7,6 +7,9 @@ use crate::stage::{PASSWORD, Stage};
 use crate::terminal::Terminal;
 use portcullis_server::store::CodeOrder;
 use reqwest::StatusCode;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
 /// Seconds after which the password is asked for again.
 const FRESH: i64 = 600;
@@ -215,5 +218,86 @@ async fn whoever_guesses_at_an_open_browser_is_stopped_as_at_every_other_form() 
         }
     }
     assert_eq!(statuses.last(), Some(&StatusCode::TOO_MANY_REQUESTS), "{statuses:?}");
+    stage.stop().await;
+}
+
+/// Sends a form and holds its last byte back until `meanwhile` is over. Returns where the answer leads.
+async fn held_back(
+    browser: &Browser,
+    path: &str,
+    fields: &[(&str, &str)],
+    meanwhile: impl Future<Output = ()>,
+) -> String {
+    let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
+    let cookies: Vec<String> = browser.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    let host = browser.origin.as_str().trim_start_matches("http://");
+    let head = format!(
+        "POST {path} HTTP/1.1\r\nHost: {host}\r\nOrigin: {}\r\nCookie: {}\r\nContent-Length: {}\r\n\
+         Content-Type: application/x-www-form-urlencoded\r\nConnection: close\r\n\r\n",
+        browser.origin,
+        cookies.join("; "),
+        body.len()
+    );
+    let (most, last) = body.split_at(body.len() - 1);
+    let mut line = TcpStream::connect(host).await.expect("connected");
+    line.write_all(format!("{head}{most}").as_bytes()).await.expect("sent");
+    // The server has seen by then whose browser it is.
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    meanwhile.await;
+    line.write_all(last.as_bytes()).await.expect("sent");
+    let mut answer = String::new();
+    line.read_to_string(&mut answer).await.expect("answered");
+    let to = answer.lines().find_map(|line| line.strip_prefix("location: "));
+    to.unwrap_or_else(|| panic!("{path}: {answer}")).to_owned()
+}
+
+/// Who has a cookie begins a request, and ends it when its owner reads that every browser is signed out.
+#[tokio::test]
+async fn what_is_signed_out_finishes_nothing_that_it_began() {
+    let stage = Stage::open().await;
+    let core = &stage.running.app().core;
+    let shop = stage.shop().await;
+    let mut owner = stage.person("ada@example.org").await;
+    let (_own, order) = ordered(&stage, &mut owner).await;
+    let _second = stage.terminal_of(&mut owner).await;
+    let terminal = crate::pages::pay::offered(&owner.get("/account/preset").await).remove(0);
+    let offer = format!("/buy/{}", shop.offer("print").digest());
+    let page = owner.get(&offer).await;
+    let (csrf, key) = (page.csrf(), page.input("key").expect("a key"));
+    owner.post(&offer, &[("csrf", &csrf), ("key", &key), ("means", "sandbox:ok+save")]).await;
+    let orders = || stage.database().number("SELECT count(*) FROM orders", &[]);
+    let standing = async || {
+        let preset = core.store.preset_terminal(&order.account).await.expect("read").map(|terminal| terminal.id);
+        let claimant = core.store.code_order(&order.id).await.expect("read").expect("an order").claimant;
+        (preset, claimant, orders())
+    };
+    let moving = format!("/account/orders/{}/terminal", order.id);
+    let acts = ["/account/preset", moving.as_str(), offer.as_str()];
+    let before = standing().await;
+    for (path, is_signed_out) in acts.map(|path| (path, true)).into_iter().chain(acts.map(|path| (path, false))) {
+        let page = owner.get(&offer).await;
+        let (csrf, key) = (page.csrf(), page.input("key").expect("a key"));
+        let fields = [
+            ("csrf", csrf.as_str()),
+            ("key", key.as_str()),
+            ("means", "sandbox:saved"),
+            ("terminal", terminal.as_str()),
+        ];
+        let thief = owner.clone();
+        let to = held_back(&thief, path, &fields, async {
+            if is_signed_out {
+                owner.account("/account/sign-out-everywhere", &[]).await;
+            }
+        });
+        let to = to.await;
+        // The control: what is still signed in does it.
+        assert_eq!(to.starts_with("/sign-in?to="), is_signed_out, "{path}: {to}");
+        if is_signed_out {
+            assert_eq!(standing().await, before, "{path}");
+            owner.sign_in("ada@example.org", PASSWORD).await;
+        }
+    }
+    let (preset, claimant, count) = standing().await;
+    assert!(preset.is_some() && claimant.is_some() && count == before.2 + 1, "{preset:?} {claimant:?} {count}");
     stage.stop().await;
 }

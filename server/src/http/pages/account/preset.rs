@@ -14,7 +14,7 @@ use super::owner;
 use super::sign_ins::{MOST, label};
 use crate::http::app::App;
 use crate::http::problem::ApiError;
-use crate::store::Terminal;
+use crate::store::{PresetOutcome, Terminal};
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
@@ -76,11 +76,13 @@ pub(crate) async fn submit(
             return Ok(no.on(render(&app, &visitor, session, &form).await?));
         }
     };
-    if !app.core.store.set_preset(&proven.account, terminal.as_ref()).await.map_err(ApiError::internal)? {
-        return Err(ApiError::NotFound);
-    }
     let to = if onward == Onward::Home { Onward::Account } else { onward };
-    Ok(visitor.say(&app, Flash::Preset, see_other(&to.path())))
+    match app.core.store.set_preset(&proven.holder, terminal.as_ref()).await.map_err(ApiError::internal)? {
+        PresetOutcome::Changed => Ok(visitor.say(&app, Flash::Preset, see_other(&to.path()))),
+        PresetOutcome::Same => Ok(see_other(&to.path())),
+        PresetOutcome::Unknown => Err(ApiError::NotFound),
+        PresetOutcome::SignedOut => Ok(see_other(&Onward::Preset.by("/sign-in"))),
+    }
 }
 
 /// The form as it is shown: with what is preset, or with what was chosen in it before the password was asked for.

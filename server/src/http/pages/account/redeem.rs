@@ -49,28 +49,29 @@ pub(crate) async fn submit(
     headers: HeaderMap,
     Form(sent): Form<Typed>,
 ) -> Result<Response, ApiError> {
-    let Some(account) = visitor.account() else {
+    let Some(session) = visitor.session() else {
         return Ok(visitor.keep(&app, see_other(&Onward::Redeem.by("/sign-in"))));
     };
     if let Err(forged) = visitor.sent(&app, &sent.csrf, &headers) {
         return Ok(forged.page());
     }
-    let (status, text, retry_after) =
-        match redemption::redeem(&app.core, Buyer::Browser { account: *account }, &sent.code).await {
-            Ok(given) => {
-                let before = given.was_before(app.core.clock.now().seconds());
-                let flash = if before { Flash::RedeemedBefore } else { Flash::Redeemed };
-                return Ok(visitor.say(&app, flash, see_other(&Onward::Library.path())));
-            }
-            Err(ServiceError::Refused(refusal)) => {
-                let (status, text) = said(&refusal);
-                (status, text, refusal.retry_after)
-            }
-            Err(ServiceError::Unacceptable(why)) => {
-                (StatusCode::UNPROCESSABLE_ENTITY, format!("{}.", capital(&why)), None)
-            }
-            Err(error) => return Err(ApiError::internal(error)),
-        };
+    let redeemed = redemption::redeem(&app.core, Buyer::Browser(session.holder()), &sent.code).await;
+    let (status, text, retry_after) = match redeemed {
+        Ok(given) => {
+            let before = given.was_before(app.core.clock.now().seconds());
+            let flash = if before { Flash::RedeemedBefore } else { Flash::Redeemed };
+            return Ok(visitor.say(&app, flash, see_other(&Onward::Library.path())));
+        }
+        Err(ServiceError::Refused(refusal)) if refusal.reason == Reason::NotSignedIn => {
+            return Ok(see_other(&Onward::Redeem.by("/sign-in")));
+        }
+        Err(ServiceError::Refused(refusal)) => {
+            let (status, text) = said(&refusal);
+            (status, text, refusal.retry_after)
+        }
+        Err(ServiceError::Unacceptable(why)) => (StatusCode::UNPROCESSABLE_ENTITY, format!("{}.", capital(&why)), None),
+        Err(error) => return Err(ApiError::internal(error)),
+    };
     let mut page = render(&app, &visitor, status, Some((&sent.code, &text)));
     if let Some(seconds) = retry_after {
         page.headers_mut().insert(header::RETRY_AFTER, seconds.into());

@@ -66,7 +66,11 @@ pub(crate) async fn submit(
             return Ok(no.on(Shell::new(&app, &visitor, "Your order").tab(Tab::Purchases).show(&content)));
         }
     };
-    match app.core.store.allow_code_order(&id, &proven.account, &terminal).await.map_err(ApiError::internal)? {
+    let allowed = app.core.store.allow_code_order(&id, &proven.holder, &terminal).await.map_err(ApiError::internal)?;
+    let Some(step) = allowed else {
+        return Ok(see_other(&Onward::Order(id).by("/sign-in")));
+    };
+    match step {
         CodeStep::Taken(_) => Ok(visitor.say(&app, Flash::Allowed, see_other(&super::path(&id)))),
         // It has moved on meanwhile: its page says where it is.
         CodeStep::Closed(_) | CodeStep::Differs(_) | CodeStep::NotAllowed(_) => Ok(see_other(&super::path(&id))),

@@ -119,6 +119,8 @@ fn fields(
 enum Bought {
     /// There is an order: its page says the rest.
     Order(Response),
+    /// The browser was signed out meanwhile, and nothing was bought.
+    SignedOut,
     /// There is none; the form is shown again.
     Not(Refused),
 }
@@ -214,12 +216,13 @@ async fn buy(
         let refused = not("Nothing was bought: to pay with what you have saved here takes your password.");
         return Ok(Bought::Not(Refused { key, may_insist: again, unconfirmed: Some(unconfirmed), ..refused }));
     }
-    let buyer = Buyer::Browser { account: session.account };
-    let answered = orders::place(&app.core, buyer, goods, payment, again, &idempotency).await;
+    let answered =
+        orders::place(&app.core, Buyer::Browser(session.holder()), goods, payment, again, &idempotency).await;
     Ok(match answered {
         // What was ordered before is said to be, and the page that says so stays.
         Ok(answer) if answer.joined => Bought::Order(see_other(&joined(&answer.order))),
         Ok(answer) => Bought::Order(see_other(&to(&answer.order))),
+        Err(ServiceError::Refused(refusal)) if refusal.reason == Reason::NotSignedIn => Bought::SignedOut,
         Err(ServiceError::Refused(refusal)) => {
             let text = match refusal.reason {
                 Reason::ProductUnknown => CHANGED.to_owned(),

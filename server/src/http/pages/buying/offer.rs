@@ -6,7 +6,7 @@ use super::super::kit::layout::{NOTICE, see_other};
 use super::super::kit::shell::{Empty, Shell};
 use super::super::kit::words::{gives, price};
 use super::super::onward::Onward;
-use super::super::session::Visitor;
+use super::super::session::{SignedInBrowser, Visitor};
 use super::super::store::path as resource_path;
 use super::{Bought, Means, Refused, Wanted, buy, fields, fresh_key, means_of, ordered_before, payment};
 use crate::crypto::secrets;
@@ -19,7 +19,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use maud::html;
 use portcullis_protocol::wire::Goods;
-use portcullis_protocol::{AccountId, Digest, Offer};
+use portcullis_protocol::{Digest, Offer};
 use serde::Deserialize;
 
 /// The form as sent.
@@ -42,10 +42,10 @@ pub(crate) async fn show(
     Path(offer): Path<String>,
 ) -> Result<Response, ApiError> {
     let digest: Digest = segment(&offer)?;
-    let Some(account) = visitor.account() else {
+    let Some(session) = visitor.session() else {
         return Ok(visitor.keep(&app, see_other(&Onward::Buy(digest).by("/sign-in"))));
     };
-    render(&app, &visitor, account, digest, StatusCode::OK, None, "").await
+    render(&app, &visitor, session, digest, StatusCode::OK, None, "").await
 }
 
 /// `POST /buy/{offer}`
@@ -68,30 +68,31 @@ pub(crate) async fn submit(
     let wanted = Wanted { goods, payment: payment(&sent.means), again, password: sent.password };
     match buy(&app, session, wanted, sent.key, &format!("/buy/{digest}")).await? {
         Bought::Order(to) => Ok(to),
+        Bought::SignedOut => Ok(see_other(&Onward::Buy(digest).by("/sign-in"))),
         Bought::Not(refused) => {
-            render(&app, &visitor, &session.account, digest, refused.status(), Some(&refused), &sent.means).await
+            render(&app, &visitor, session, digest, refused.status(), Some(&refused), &sent.means).await
         }
     }
 }
 
 /// What an offer is at present.
-async fn case(app: &App, account: &AccountId, digest: Digest) -> Result<OrderCase, ApiError> {
+async fn case(app: &App, session: &SignedInBrowser, digest: Digest) -> Result<OrderCase, ApiError> {
     let key = secrets::new_token().parse().map_err(ApiError::internal)?;
     let nothing_yet = Idempotency::of(key, "GET", "/buy", digest);
-    let buyer = Buyer::Browser { account: *account };
+    let buyer = Buyer::Browser(session.holder());
     app.core.store.order_case(&buyer, &nothing_yet, Some(&digest)).await.map_err(ApiError::internal)
 }
 
 async fn render(
     app: &App,
     visitor: &Visitor,
-    account: &AccountId,
+    session: &SignedInBrowser,
     digest: Digest,
     status: StatusCode,
     refused: Option<&Refused>,
     chosen: &str,
 ) -> Result<Response, ApiError> {
-    let case = case(app, account, digest).await?;
+    let (case, account) = (case(app, session, digest).await?, &session.account);
     let offer = case.offer.as_ref().filter(|_| case.off_sale.is_none()).map(|revision| &revision.offer);
     let Some(offer) = offer.filter(|offer| offer.rights.is_bought()) else {
         return gone(app, visitor, &case, status);

@@ -89,18 +89,17 @@ pub(crate) async fn cancel(
     Form(sent): Form<Bare>,
 ) -> Result<Response, ApiError> {
     let id: OrderId = segment(&id)?;
-    let Some(account) = visitor.account() else {
+    let Some(session) = visitor.session() else {
         return Ok(visitor.keep(&app, see_other(&Onward::Order(id).by("/sign-in"))));
     };
     if let Err(forged) = visitor.sent(&app, &sent.csrf, &headers) {
         return Ok(forged.page());
     }
     let order = app.core.store.order(&id).await.map_err(ApiError::internal)?;
-    let order = order.filter(|order| order.account == *account).ok_or(ApiError::NotFound)?;
+    let order = order.filter(|order| order.account == session.account).ok_or(ApiError::NotFound)?;
     match (order.phase, &order.goods) {
         (OrderPhase::Pending, _) => {
-            let buyer = Buyer::Browser { account: *account };
-            orders::give_up(&app.core, buyer, &id).await.map_err(ApiError::internal)?;
+            orders::give_up(&app.core, Buyer::Browser(session.holder()), &id).await.map_err(ApiError::internal)?;
         }
         (_, Goods::Codes { .. }) => {
             app.core.store.fail_code_order(&id, CodeFailure::Unkeyed).await.map_err(ApiError::internal)?;

@@ -49,6 +49,7 @@ pub(crate) async fn submit(
     let chosen = sent.means.clone();
     match buy_codes(&app, session, sent, Some(digest), &format!("/pay/{digest}")).await? {
         Bought::Order(to) => Ok(to),
+        Bought::SignedOut => Ok(see_other(&Onward::Pay(digest).by("/sign-in"))),
         Bought::Not(refused) => render(&app, &visitor, digest, Some((&refused, &chosen))).await,
     }
 }

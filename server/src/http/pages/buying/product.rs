@@ -54,6 +54,7 @@ pub(crate) async fn submit(
     let (chosen, (_, quantity)) = (sent.means.clone(), sent.wanted()?);
     match buy_codes(&app, session, sent, None, &path_of(&merchant, &name)).await? {
         Bought::Order(to) => Ok(to),
+        Bought::SignedOut => Ok(see_other(&Onward::Product(merchant, name).by("/sign-in"))),
         Bought::Not(refused) => {
             render(&app, &visitor, (merchant, name), Some(quantity), Some((&refused, &chosen))).await
         }

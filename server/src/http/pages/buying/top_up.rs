@@ -89,6 +89,7 @@ pub(crate) async fn submit(
     let wanted = super::Wanted { goods, payment: payment(&sent.means), again, password };
     match buy(&app, session, wanted, sent.key.clone(), "/account/balance").await? {
         Bought::Order(to) => Ok(to),
+        Bought::SignedOut => Ok(see_other(&Onward::Balance.by("/sign-in"))),
         Bought::Not(refused) => {
             let Refused { text, key, may_insist, unconfirmed, .. } = refused;
             let wrong = Wrong { text, key, may_insist, unconfirmed };
