@@ -51,6 +51,9 @@ async fn a_password_signs_in_and_a_wrong_one_does_not() {
     let csrf = browser.get("/").await.csrf();
     browser.post("/sign-out", &[("csrf", &csrf)]).await;
     assert_eq!(browser.get("/device").await.status, StatusCode::SEE_OTHER, "signed out");
+    // A page that is older than that shows that nobody is signed in any more.
+    let stale = browser.post("/sign-out", &[("csrf", &csrf)]).await;
+    assert_eq!((stale.status, stale.location()), (StatusCode::SEE_OTHER, Some("/")));
     stage.stop().await;
 }
 

@@ -1,6 +1,7 @@
 //! A problem as a page: what a person with a browser is shown instead of problem details.
 
 use super::kit::layout::page;
+use super::kit::words::capital;
 use crate::ops::log::RequestId;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
@@ -42,10 +43,8 @@ pub(crate) async fn instead_of_problems(
     if !wanted {
         return response;
     }
-    if response.extensions_mut().remove::<Problem>().is_none() {
-        return response;
-    }
-    let mut page = show(response.status(), response.headers(), number.as_ref());
+    let Some(problem) = response.extensions_mut().remove::<Problem>() else { return response };
+    let mut page = show(response.status(), response.headers(), &problem.detail, number.as_ref());
     for name in [header::ALLOW, header::RETRY_AFTER] {
         if let Some(value) = response.headers_mut().remove(&name) {
             page.headers_mut().insert(name, value);
@@ -75,7 +74,7 @@ fn prefers_pages(headers: &HeaderMap) -> bool {
     html > 0.0 && html >= json
 }
 
-fn show(status: StatusCode, headers: &HeaderMap, number: Option<&RequestId>) -> Response {
+fn show(status: StatusCode, headers: &HeaderMap, detail: &str, number: Option<&RequestId>) -> Response {
     let retry_after = headers.get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse::<u32>().ok());
     let (title, text) = match status {
         StatusCode::NOT_FOUND => ("Page not found", "There is no page at this address.".to_owned()),
@@ -83,6 +82,8 @@ fn show(status: StatusCode, headers: &HeaderMap, number: Option<&RequestId>) -> 
             ("Not possible here", "This address does not take that kind of request. Nothing was changed.".to_owned())
         }
         StatusCode::PAYLOAD_TOO_LARGE => ("Too long", "What was sent is too long. Nothing was changed.".to_owned()),
+        // It was read, and the texts of these say why it was not done.
+        StatusCode::CONFLICT | StatusCode::UNPROCESSABLE_ENTITY => ("Not accepted", format!("{}.", capital(detail))),
         StatusCode::TOO_MANY_REQUESTS => ("Too many requests", wait(retry_after)),
         status if status.is_server_error() => {
             ("The server failed", "Nothing was decided. Try again in a moment.".to_owned())
@@ -113,6 +114,18 @@ pub(super) fn wait(seconds: Option<u32>) -> String {
 mod tests {
     use super::*;
     use axum::http::HeaderValue;
+
+    #[tokio::test]
+    async fn a_page_says_why_what_was_read_is_not_done() {
+        for status in [StatusCode::CONFLICT, StatusCode::UNPROCESSABLE_ENTITY] {
+            let page = show(status, &HeaderMap::new(), "the password is <another>: sign in again", None);
+            assert_eq!(page.status(), status);
+            let body = axum::body::to_bytes(page.into_body(), 1 << 16).await.expect("a page");
+            let text = String::from_utf8_lossy(&body);
+            assert!(text.contains("The password is &lt;another&gt;: sign in again."), "{text}");
+            assert!(!text.contains("could not read"), "{text}");
+        }
+    }
 
     #[test]
     fn browsers_get_pages_and_programs_do_not() {

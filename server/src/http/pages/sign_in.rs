@@ -86,13 +86,17 @@ pub(super) async fn returning(
     }
 }
 
-/// `POST /sign-out`
+/// `POST /sign-out`. Where nobody is signed in any more there is nothing to do but to show it: a page may be older than
+/// its session.
 pub(crate) async fn leave(
     State(app): State<App>,
     visitor: Visitor,
     headers: HeaderMap,
     Form(sent): Form<Bare>,
 ) -> Result<Response, ApiError> {
+    if visitor.session().is_none() {
+        return Ok(see_other("/"));
+    }
     match visitor.sent(&app, &sent.csrf, &headers) {
         Ok(()) => visitor.sign_out(&app, see_other("/")).await,
         Err(forged) => Ok(forged.page()),
