@@ -79,6 +79,7 @@ async fn what_a_proxy_asks_by_itself_is_answered_however_many_are_counted_as_the
     }
     assert!(refused > 20, "{refused}");
     // The control: nothing else is answered for the proxy's sake, nor for whoever says that he is one.
+    proxy.get("/sign-in").await;
     assert_eq!(proxy.get("/sign-in").await.status, StatusCode::TOO_MANY_REQUESTS);
     stage.stop().await;
 }
