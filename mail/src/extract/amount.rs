@@ -457,8 +457,14 @@ fn numbers(text: &str) -> impl Iterator<Item = Number<'_>> {
     // `•••• 2204`, `****5519`: what is left of the number of a card.
     all.filter(|number| {
         let before = number.before.trim_end_matches(SPACES);
-        !before.ends_with('•') && !before.ends_with("**")
+        !before.ends_with('•') && !before.ends_with("**") && !is_date(number.number)
     })
+}
+
+/// Whether a number has the form of a date: `31.12.2026` before `CHF 12.00` is no amount.
+fn is_date(number: &str) -> bool {
+    let parts: Vec<usize> = number.split('.').map(str::len).collect();
+    matches!(parts.as_slice(), [1 | 2, 1 | 2, 2 | 4])
 }
 
 /// What several readings of one text come to: one amount, or a refusal. Of three in columns the last is the total, if
@@ -620,8 +626,13 @@ fn marked(before: &str, number: &str, after: &str, currencies: Currencies) -> Op
     // `12.00 - for the boiler`: a dash between spaces separates.
     let dashed = right.strip_prefix(['-', '\u{2212}']);
     let is_apart = dashed.is_some_and(|rest| right.len() < after.len() && rest.starts_with(' '));
-    let trailing =
-        if is_apart { None } else { currency_at_start(right.trim_start_matches(['-', '\u{2212}', ' ']), hint) };
+    // `On 4 December 2026 € 39.00`: the sign belongs to what follows.
+    let is_before = is_year(number) && begins_amount(right, hint);
+    let trailing = if is_apart || is_before {
+        None
+    } else {
+        currency_at_start(right.trim_start_matches(['-', '\u{2212}', ' ']), hint)
+    };
     let (currency, signed) = match (leading, trailing) {
         // `$12.00 USD`: the code says which dollar it is.
         (Some((None, rest)), Some(Some(code))) if is_shared_by(unsigned, code) => {
@@ -637,6 +648,17 @@ fn marked(before: &str, number: &str, after: &str, currencies: Currencies) -> Op
     let credit = (dashed.is_some() && !is_apart) || after.trim_start().starts_with("CR");
     let read = currency.map_or(Err(Refusal::Currency), |currency| units(number, currency, decimal));
     Some(Marked { is_negative: signed || credit, read })
+}
+
+fn is_year(number: &str) -> bool {
+    number.len() == 4 && (number.starts_with("19") || number.starts_with("20")) && !number.contains(['.', ','])
+}
+
+/// Whether a text begins with a currency and a number behind it.
+fn begins_amount(text: &str, hint: Option<Currency>) -> bool {
+    let sign = text.split(|c: char| c.is_ascii_digit() || SPACES.contains(&c)).next().unwrap_or_default();
+    let after = text.get(sign.len()..).unwrap_or_default().trim_start_matches(SPACES);
+    currency_at_start(sign, hint).is_some() && after.starts_with(|c: char| c.is_ascii_digit())
 }
 
 /// Whether a text ends with a sign that this currency has as well as others.
@@ -813,6 +835,9 @@ mod tests {
         let all = |text: &str| amounts(text, Currencies::default()).iter().map(Money::to_string).collect::<Vec<_>>();
         assert_eq!(all("11/2026\t€ 12,00"), ["12.00 EUR"]);
         assert_eq!(all("£156.00 - boiler"), ["156.00 GBP"], "a dash between words is no minus");
+        assert_eq!(all("by 31.12.2026 CHF 12.00"), ["12.00 CHF"], "a date");
+        assert_eq!(all("on 4 December 2026 € 12.00"), ["12.00 EUR"], "a year");
+        assert_eq!(all("2026 € in all"), ["2026.00 EUR"]);
         let shared = |text: &str| shared_sign(text.lines()).map(|code| code.as_str().to_owned());
         assert_eq!(shared("$ 12.00\nAll in Canadian dollars").as_deref(), Some("CAD"));
         assert_eq!(shared("$ 12.00\nCUIT 30-1").as_deref(), Some("ARS"));

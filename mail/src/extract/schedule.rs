@@ -162,7 +162,12 @@ fn ends_counted(text: &str) -> bool {
 
 /// Whether a text begins with a number of one or two digits that is no day, no share and no amount.
 fn is_count(text: &str) -> bool {
-    let mut words = text.trim_start_matches(|c: char| !c.is_alphanumeric() && c != '-').split_whitespace();
+    let is_number = |word: &&str| {
+        let word = word.trim_matches(|c: char| !c.is_alphanumeric() && c != '°' && c != 'º').to_lowercase();
+        NUMBER_WORDS.contains(&word.as_str())
+    };
+    let text = text.trim_start_matches(|c: char| !c.is_alphanumeric() && c != '-');
+    let mut words = text.split_whitespace().skip_while(is_number);
     let (first, next) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
     let is_unit = is_month(&next.to_lowercase()) || next.starts_with(['%', '€', '$', '£']) || amount::is_code(next);
     is_short_number(first.trim_end_matches(':')) && !is_unit
@@ -170,6 +175,8 @@ fn is_count(text: &str) -> bool {
 
 /// Behind the number of one of several.
 const ORDINALS: [&str; 14] = ["st", "nd", "rd", "th", ".", ".ª", "ª", "º", "°", "^", "e", "a", "ème", "er"];
+/// Before a number.
+const NUMBER_WORDS: [&str; 9] = ["no", "nr", "n", "n°", "nº", "num", "number", "numero", "número"];
 /// Words for an instalment that other things are called by as well.
 const ALSO_OTHERS: [&str; 8] = ["part", "payment", "zahlung", "teilbetrag", "deel", "betaling", "pago", "pagamento"];
 
@@ -271,8 +278,15 @@ mod tests {
     #[test]
     fn an_instalment_says_which_one_it_is() {
         let counts = |text: &str| names_counted(&crate::extract::line::line(text), Templates::any_language());
-        for text in ["3^ rata", "2ª cuota", "deuxième mensualité", "Payment 3 of 6", "Rate 4", "Parcela 3 do acordo"]
-        {
+        for text in [
+            "Rate Nr. 4 der Finanzierung",
+            "3^ rata",
+            "2ª cuota",
+            "deuxième mensualité",
+            "Payment 3 of 6",
+            "Rate 4",
+            "Parcela 3 do acordo",
+        ] {
             assert!(counts(text), "{text}");
         }
         for text in ["Part 2: how to save", "Your first payment", "Rate 3 %", "Instalment", "Rate 3 Mai 2026"] {

@@ -171,7 +171,11 @@ impl Totals<'_> {
             let mut after = line.after(found).split_whitespace().take(2);
             before.is_some_and(is_short) || after.any(is_short)
         };
-        line.places_of(self.base.instalment.iter()).any(is_numbered) || names_counted(line, self.base)
+        // The subject may say which one it is: `instalment 4`, and below it `we debit the instalment of 12.00 EUR`.
+        let names = || line.has_any(&self.base.instalment) || line.has_any(&self.base.instalment_numbered);
+        line.places_of(self.base.instalment.iter()).any(is_numbered)
+            || names_counted(line, self.base)
+            || (names_counted(self.subject, self.base) && names())
     }
 
     /// What one of several instalments comes to: `instalment 2 of 5: 60.00 EUR`. If it does not say which one it is,

@@ -110,6 +110,9 @@ pub struct Template {
     /// The same of what was ordered, sent or lent. It does not count in a bill that says until when to pay.
     #[serde(default)]
     pub(crate) ordered_together: Vec<[Labels; 2]>,
+    /// What an invoice was paid with when something was bought. It does not count if the mail asks for a payment.
+    #[serde(default)]
+    pub(crate) charged_together: Vec<[Labels; 2]>,
     /// The same of bills that are taken back: these count whatever else is owed.
     #[serde(default)]
     pub(crate) withdrawn_together: Vec<[Labels; 2]>,
@@ -161,6 +164,9 @@ pub struct Template {
     /// Between a net amount and the tax that comes to it: `20.00 EUR plus VAT`.
     #[serde(default)]
     pub(crate) plus: Labels,
+    /// Before what it costs if it is paid early: if that is much less, which of the two is owed depends on when.
+    #[serde(default)]
+    pub(crate) early: Labels,
     /// What makes a sentence speak of something else than what is owed: another time, another choice.
     #[serde(default)]
     pub(crate) apart: Labels,
@@ -255,6 +261,7 @@ const KINDS: &[Kind<Labels>] = kinds![
     (several, false),
     (each, false),
     (plus, false),
+    (early, false),
     (apart, false),
     (from_then_on, false),
     (demand, false),
@@ -273,6 +280,7 @@ const KINDS: &[Kind<Labels>] = kinds![
 const PAIRS: &[Kind<Vec<[Labels; 2]>>] = kinds![
     (not_bill_together, false),
     (ordered_together, false),
+    (charged_together, false),
     (withdrawn_together, false),
     (settled_together, false),
     (apart_together, false),

@@ -276,8 +276,12 @@ impl<'t> Words<'t> {
             };
             line.places(label).all(of_before)
         };
+        // The previous bill has been paid, and this one is due.
+        let is_dated = LazyCell::new(|| *is_asked || self.has_due_entry(lines));
+        let is_of_previous = |line: &Line| speaks_of_previous(line, self.base) && *is_dated;
         let says = |label: &Label, at, line: &Line| {
             is_stated(label, line)
+                && !is_of_previous(line)
                 && !is_of_before(label, line)
                 && !is_ahead(line, label)
                 && (label.words > 1 || (decides(at, line) && !is_told_beside(line, label)))
@@ -293,7 +297,7 @@ impl<'t> Words<'t> {
         let all = Templates::any_language();
         // What was ordered and sent may be paid later, if the mail says until when.
         let is_paid_later = LazyCell::new(|| {
-            subject.has_any(self.labels(|words| &words.bill)) && (*is_asked || self.has_due_entry(lines))
+            subject.has_any(self.labels(|words| &words.bill)) && (*is_dated || lines.iter().any(|line| self.asks(line)))
         });
         // Cells of a heading are not a sentence.
         let together = |line: &Line| {
@@ -311,7 +315,13 @@ impl<'t> Words<'t> {
         let is_told = |at: usize| {
             // A part may have been paid, and an order sent.
             let is_of_another = || owed.as_ref().is_some_and(|owed| is_about_another(&lines[at], owed));
-            is_in(at, &together) && !is_entry(lines, at) && !is_of_another()
+            is_in(at, &together) && !is_entry(lines, at) && !is_of_another() && !is_of_previous(&lines[at])
+        };
+        // `Payment method: Visa`, and nothing says until when.
+        let is_charged = || {
+            let says = |line: &Line| all.charged_together.iter().any(|pair| says_of_past(line, pair));
+            let demands = |line: &Line| line.places_of(self.base.demand.iter()).any(|found| is_asserted(line, found));
+            owed.is_none() && lines.iter().any(says) && !*is_dated && !lines.iter().any(demands)
         };
         let is_titled = |label: &Label| titles(subject, lines).any(|line| is_stated(label, line));
         let withdraws =
@@ -323,7 +333,8 @@ impl<'t> Words<'t> {
             || together(subject)
             || withdraws(subject)
             || (0..lines.len()).any(is_withdrawn)
-            || (0..lines.len()).any(is_told);
+            || (0..lines.len()).any(is_told)
+            || is_charged();
         !is_none && !self.is_waived(lines)
     }
 
@@ -635,6 +646,17 @@ fn dates_a_document(line: &Line) -> bool {
     words.windows(2).any(|pair| matches!(pair, [word, next] if is_day_next(word, next) || is_month_next(word, next)))
 }
 
+/// Whether a line speaks of another bill, before this one: `the previous invoice has been paid`.
+fn speaks_of_previous(line: &Line, base: &Template) -> bool {
+    let bills: Vec<Found> = line.places_of(base.bill.iter()).collect();
+    let names_bill = |carried: Found| {
+        bills
+            .iter()
+            .any(|bill| carried.start <= bill.start && bill.end <= carried.end && carried.length() > bill.length())
+    };
+    !bills.is_empty() && line.places_of(base.carried.iter()).any(names_bill)
+}
+
 /// Whether a line speaks of somebody whom the reader bills; `Ihr Kunden-Konto` does not.
 fn names_customer(line: &Line) -> bool {
     let customers = &Templates::any_language().customer;
@@ -656,7 +678,12 @@ fn names_choice(line: &Line, label: &Label) -> bool {
         let next = next.split([' ', GAP]).next().unwrap_or_default();
         let is_numbered =
             next.chars().filter(char::is_ascii_digit).count() >= NUMBER_DIGITS && !next.contains([',', '.']);
-        !line.is_in_address(found) && !is_other_word && !is_numbered
+        // A `security deposit` is none that is asked for.
+        let all = Templates::any_language();
+        let is_in =
+            |longer: Found| longer.length() > found.length() && longer.start <= found.start && found.end <= longer.end;
+        let is_aside = || line.places_of(all.apart.iter().chain(all.aside.iter())).any(is_in);
+        !line.is_in_address(found) && !is_other_word && !is_numbered && !is_aside()
     };
     line.may_have(label) && line.places(label).any(is_choice)
 }

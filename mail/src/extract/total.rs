@@ -12,8 +12,8 @@
 //! ```
 
 use crate::extract::amount::{self, Currencies, Signed};
-use crate::extract::assertion::is_asserted;
-use crate::extract::dates::Order;
+use crate::extract::assertion::{is_asserted, sentences};
+use crate::extract::dates::{Order, names_day};
 use crate::extract::label::{Label, Labels};
 use crate::extract::line::{Column, Found, GAP, Line, folded, line};
 use crate::extract::marks::Marks;
@@ -41,6 +41,10 @@ const BRACKETS: [char; 4] = ['(', ')', '[', ']'];
 const ENTRY_WORDS: usize = 8;
 /// Lines that a sentence that adds up is looked for in.
 const MAX_ADDED_LINES: usize = 4;
+/// What is at most to be paid early of an amount that is not owed then, in per cent.
+const MUCH_LESS: i64 = 80;
+/// Of how many of one kind a sum is.
+const MAX_COUNT: i64 = 366;
 /// Rows between a heading and the total of its table.
 const MAX_ROWS: usize = 60;
 
@@ -115,6 +119,12 @@ impl<'t> Totals<'t> {
                 let result = result.filter(|result| !amount::amounts(result, currencies).is_empty());
                 let result = result.or_else(|| multiplied(counted, currencies));
                 let mut amounts = amount::amounts(result.unwrap_or(counted), currencies);
+                // `12 lessons at 10.50 EUR: 126.00 EUR`
+                if let [each, all] = amounts.as_slice()
+                    && is_product(counted, *each, *all)
+                {
+                    amounts = vec![*all];
+                }
                 if result.is_none() && counted.contains(BRACKETS) {
                     // What is in brackets explains.
                     let outside = amount::amounts(&amount::outside_brackets(counted), currencies);
@@ -165,6 +175,28 @@ impl<'t> Totals<'t> {
 
     /// The amount that is believed the most; `None` if there is none.
     pub(super) fn total(&self) -> Option<Result<Money, Refusal>> {
+        match self.believed() {
+            Some(Ok(amount)) if self.own.is_none() && self.is_less_early(amount) => Some(Err(Refusal::AmbiguousAmount)),
+            believed => believed,
+        }
+    }
+
+    /// Whether much less than an amount is to be paid until a day before: `penalty 100.00`, `if paid by 10 December 2026
+    /// 50.00`. A discount of a few per cent is a choice of the reader's.
+    fn is_less_early(&self, amount: Money) -> bool {
+        let is_less = |other: &Money| {
+            let (other, whole) = (other.minor_units(), amount.minor_units());
+            0 < other && other.saturating_mul(100) <= whole.saturating_mul(MUCH_LESS)
+        };
+        let says = |line: &Line| line.has_any(&self.base.early) && (line.is_row() || names_day(&line.shown));
+        let of_line = |line: &Line| amount::amounts(&line.shown, self.currencies);
+        self.lines.iter().filter(|line| says(line)).any(|line| {
+            let amounts = of_line(line);
+            !amounts.contains(&amount) && amounts.iter().any(is_less)
+        })
+    }
+
+    fn believed(&self) -> Option<Result<Money, Refusal>> {
         let amount = |read: Settled| read.map(|(amount, _)| amount);
         // A biller's own labels are all there are, and mean what the biller says.
         let has_labels =
@@ -174,8 +206,12 @@ impl<'t> Totals<'t> {
         let scheduled = if own.is_none() { self.scheduled() } else { None };
         if let Some(read) = self.owed_behind(&words.owed) {
             return match scheduled {
-                // Several that are late come to it.
-                _ if read.is_ok_and(|(owed, at)| self.is_sum_above(owed, at)) => Some(amount(read)),
+                // Several that are late come to it, or what was paid before leaves it.
+                _ if read
+                    .is_ok_and(|(owed, at)| self.is_sum_above(owed, at) || self.remainder() == Some((owed, at))) =>
+                {
+                    Some(amount(read))
+                }
                 Some(Scheduled::One(next, _))
                     if read.is_ok_and(|(owed, at)| owed != next && !self.names_instalment(at)) =>
                 {
@@ -544,7 +580,12 @@ impl<'t> Totals<'t> {
     fn in_sentence_of<'l>(&self, at: usize, found: Found, start: usize, value: &'l str) -> &'l str {
         let piece = self.marks.get(at).and_then(|marks| marks.piece(found));
         let end = piece.and_then(|piece| piece.end.checked_sub(start));
-        end.and_then(|end| value.get(..end)).unwrap_or(value)
+        let value = end.and_then(|end| value.get(..end)).unwrap_or(value);
+        // `To pay by 31/12/2026. Later: 63.20 EUR`
+        let mut all = sentences(value);
+        let first = all.next().filter(|first| first.contains(|c: char| c.is_ascii_digit()));
+        let is_new = all.next().is_some_and(|next| next.trim_start().starts_with(char::is_uppercase));
+        first.filter(|_| is_new && !self.lines.get(at).is_some_and(Line::is_row)).unwrap_or(value)
     }
 
     /// A value up to where something else begins behind its first amount: `12.00 EUR, of which VAT 2.00 EUR`.
@@ -812,7 +853,12 @@ impl<'t> Totals<'t> {
         let below = || self.lines.iter().zip(self.marks).skip(line + 1);
         let carried = below().flat_map(|(line, marks)| {
             let places = marks.carried.iter().filter(|place| !marks.is_aside(**place));
-            let places = places.filter(move |_| !self.says_settled_before(line, marks));
+            // `Last month you paid 12.00 EUR`
+            let is_of_other_time = |place: &Found| {
+                let is_settled = || line.places_of(self.base.settled.iter()).any(|settled| settled == *place);
+                !line.is_row() && line.has_any(&self.base.apart) && is_settled()
+            };
+            let places = places.filter(move |place| !self.says_settled_before(line, marks) && !is_of_other_time(place));
             let behind = places.map(move |place| {
                 let end = marks.piece(*place).map_or(line.shown.len(), |piece| piece.end);
                 // `Without the withholding, so to pay are 12.00 EUR`
@@ -854,6 +900,15 @@ fn multiplied(row: &str, currencies: Currencies) -> Option<&str> {
     let is_sign = |word: &str| matches!(word.to_lowercase().as_str(), "x" | "×" | "@" | "à" | "*");
     let multiplies = rest.split_whitespace().any(is_sign);
     (multiplies && !amount::amounts(last, currencies).is_empty()).then_some(last)
+}
+
+/// Whether one amount is the other times a number that stands before it in the text.
+fn is_product(text: &str, each: Money, all: Money) -> bool {
+    let counts = text.split(|c: char| !c.is_alphanumeric()).filter_map(|word| word.parse::<i64>().ok());
+    let is_count = |count: i64| each.minor_units().checked_mul(count) == Some(all.minor_units());
+    each.minor_units() > 0
+        && each.currency() == all.currency()
+        && counts.take(MAX_PLACES).any(|count| (2..=MAX_COUNT).contains(&count) && is_count(count))
 }
 
 /// Whether a line has no letter and no digit: it is drawn.
