@@ -220,7 +220,7 @@ pub(super) async fn sign(core: &Core, reached: &Chain) -> Result<HeadRecord, Aud
         let now = core.store.now().await?;
         let key = core.keys.signing_key(now)?;
         let head = AuditHead { iss: core.origin.clone(), number, digest, iat: now.seconds() };
-        let head = Verified::sign(head, &*key);
+        let head = Verified::sign(head, &key);
         let signer = key.public().thumbprint();
         if number == 0 || core.store.keep_audit_head(number, head.compact().to_owned(), signer).await? {
             return Ok(HeadRecord::of(core, &head));

@@ -1,6 +1,6 @@
 //! `portcullis:gate/billing`: request → verify → grant, from inside a resource.
 
-use super::{CodeHandle, GateError, GateView, GrantHandle, shown};
+use super::{CodeHandle, GateError, GateView, GrantHandle, RequestedCode, shown};
 use crate::ports::consent::{Agreed, Prompt};
 use crate::ports::gatekeeper::{CycleRequest, Nonce, Refused};
 use crate::ports::progress::Step;
@@ -67,7 +67,8 @@ impl GateView<'_> {
         };
         let sent = RequestId::from(&request);
         let code = self.ctx.services.gatekeeper.request(request).await?;
-        Ok(self.table.push(CodeHandle::Requested { code, sent, operation, nonce, cost: agreed.cost })?)
+        let requested = RequestedCode { code, sent, operation, nonce, cost: agreed.cost };
+        Ok(self.table.push(CodeHandle::Requested(requested.into()))?)
     }
 
     async fn grant_of(&mut self, code: CodeHandle) -> Result<Arc<ActiveGrant>, GateError> {
@@ -76,7 +77,8 @@ impl GateView<'_> {
                 self.ctx.ensure(&held).await?;
                 Ok(held)
             }
-            CodeHandle::Requested { code, sent, operation, nonce, cost } => {
+            CodeHandle::Requested(requested) => {
+                let RequestedCode { code, sent, operation, nonce, cost } = *requested;
                 let released = spending::verify(code, sent, cost).await?;
                 let signed = &self.ctx.contents.signed;
                 let entry = signed.manifest().operation(&operation).ok_or(Reason::OperationUnknown)?;
@@ -139,7 +141,7 @@ impl billing::HostStatusCode for GateView<'_> {
         let code = self.table.delete(code)?;
         let name = match &code {
             CodeHandle::Standing(held) => held.grant().document().operation.to_string(),
-            CodeHandle::Requested { operation, .. } => operation.to_string(),
+            CodeHandle::Requested(requested) => requested.operation.to_string(),
         };
         let held = self.grant_of(code).await;
         let held = self.told(&name, held)?;

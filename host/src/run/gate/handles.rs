@@ -14,18 +14,21 @@ pub enum CodeHandle {
     /// Stands for a grant that is held already.
     Standing(Arc<ActiveGrant>),
     /// The server's.
-    Requested {
-        /// The code itself.
-        code: Box<dyn HeldCode>,
-        /// What tells its request from others.
-        sent: RequestId,
-        /// What it was requested for.
-        operation: OperationName,
-        /// The request's nonce.
-        nonce: Nonce,
-        /// What it holds of the prepaid balance.
-        cost: Option<Reserved>,
-    },
+    Requested(Box<RequestedCode>),
+}
+
+/// A status code of the server's.
+pub struct RequestedCode {
+    /// The code itself.
+    pub(crate) code: Box<dyn HeldCode>,
+    /// What tells its request from others.
+    pub(crate) sent: RequestId,
+    /// What it was requested for.
+    pub(crate) operation: OperationName,
+    /// The request's nonce.
+    pub(crate) nonce: Nonce,
+    /// What it holds of the prepaid balance.
+    pub(crate) cost: Option<Reserved>,
 }
 
 /// `grant` in the host.

@@ -10,7 +10,7 @@ pub(crate) mod handles;
 mod vault;
 
 use error::{GateError, VaultFailure};
-use handles::{CodeHandle, GrantHandle, PartHandle};
+use handles::{CodeHandle, GrantHandle, PartHandle, RequestedCode};
 
 use crate::ports::gatekeeper::Refused;
 use crate::ports::progress::Step;
