@@ -459,6 +459,19 @@ mod tests {
     }
 
     #[test]
+    fn an_instalment_that_is_in_another_amount_is_not_owed() {
+        for text in [
+            "Amount due 36.00 EUR\nDevice payment: 19 of 36, 12.00 EUR included.",
+            "Amount due 36.00 EUR\nYour plan costs 36.00 EUR, including the modem (12.00 EUR, instalment 19 of 36).",
+        ] {
+            assert_eq!(read(text), Some(Ok("36.00 EUR -".into())), "{text}");
+        }
+        let debit = "On 3 December 2026 the instalment of 12.00 EUR will be debited.\nLoan 36.00 EUR";
+        let bill = crate::extract::words("Rate Nr. 4: your invoice", debit).and_then(Result::ok);
+        assert_eq!(bill.map(|bill| bill.amount.to_string()).as_deref(), Some("12.00 EUR"));
+    }
+
+    #[test]
     fn what_is_only_mentioned_is_not_owed() {
         for text in [
             "Our readers pay too much for power. The grand total of last year was 12.00 EUR for each of them.",

@@ -25,9 +25,9 @@ const BEFORE_EVENTS: [&str; 22] = [
 /// Letters of a word that asks for a payment by itself: shorter ones, as `payable`, are said of offers too.
 const DEMAND_LETTERS: usize = 9;
 /// What words for the day of a payment are made of, in any language.
-const PAYMENT_STEMS: [&str; 18] = [
-    "due", "pay", "settl", "debit", "collect", "fallig", "zahl", "abbuch", "einzug", "regl", "prelev", "echeance",
-    "pag", "venc", "betal", "verval", "incass", "scad",
+const PAYMENT_STEMS: [&str; 19] = [
+    "due", "pay", "settl", "debit", "collect", "fallig", "zahl", "abbuch", "einzug", "regl", "paie", "prelev",
+    "echeance", "pag", "venc", "betal", "verval", "incass", "scad",
 ];
 /// What headings of reminders say, in any language.
 const LATE: [&str; 29] = [
@@ -868,7 +868,7 @@ fn names_own_account(text: &str) -> bool {
     let lower = text.to_lowercase();
     let is_named = |words: &&str| lower.split_once(*words).is_some_and(|(_, end)| is_number(end));
     ["••", "**"].iter().filter_map(|mask| text.split_once(mask)).any(|(_, end)| is_number(end))
-        || ENDING_IN.iter().any(|words| is_named(&words))
+        || ENDING_IN.iter().any(is_named)
 }
 
 /// What all accounts of a text are in, whether they are to be paid to or debited.
@@ -1063,6 +1063,62 @@ mod tests {
         }
         let sample = "We will debit 12.00 EUR on 3 December 2026.\nCustomer number 4711\nThis is an example.";
         assert_eq!(read(sample), None);
+    }
+
+    #[test]
+    fn what_was_ordered_or_paid_with_a_card_is_owed_only_if_a_day_says_so() {
+        let read = |subject: &str, text: &str| {
+            crate::extract::words(subject, text).and_then(Result::ok).map(|bill| bill.amount.to_string())
+        };
+        let sent = "Your order has been dispatched.\nTotal 12.00 EUR";
+        assert_eq!(read("Your invoice", sent), None);
+        let later = format!("{sent}\nPayable by\t3 December 2026");
+        assert_eq!(read("Your invoice", &later).as_deref(), Some("12.00 EUR"));
+        let card = "Total 12.00 EUR\nPayment method\tVisa";
+        assert_eq!(read("Your invoice", card), None);
+        let charged = format!("{card}\nWe will charge your card on 3 December 2026.");
+        assert_eq!(read("Your invoice", &charged).as_deref(), Some("12.00 EUR"));
+        let sent = "Total 12.00 EUR\nDue date 3 December 2026\nWe'll tell you when your customer opens it.";
+        assert_eq!(read("Your invoice", sent), None, "the reader's own");
+        assert_eq!(read("Hello", "bill@shop.example\nTotal 12.00 EUR"), None, "a name in an address");
+    }
+
+    #[test]
+    fn what_has_yet_to_happen_did_not() {
+        for text in [
+            "Zahlungseingang spätestens am 15.12.2026\nZu zahlen 12,00 EUR",
+            "Nach Zahlungseingang über 12,00 EUR senden wir sie.\nZu zahlen 12,00 EUR",
+            "Montant à payer 12,00 EUR\nMerci d'avoir choisi notre maison.",
+            "Amount due 12.00 EUR\nDue date 3 December 2026\nThe previous invoice has been paid, thank you.",
+        ] {
+            assert_eq!(read(text), Some(Ok("12.00 EUR".into())), "{text}");
+        }
+        assert_eq!(read("Zahlungseingang\nZu zahlen 12,00 EUR"), None);
+    }
+
+    #[test]
+    fn what_was_chosen_is_no_choice() {
+        let asks = "We will debit 12.00 EUR on 3 December 2026 for";
+        let read = |text: &str| crate::extract::words("Hello", text).and_then(Result::ok).is_some();
+        for text in ["order #30014", "what you bought.\nSecurity deposit", "it with your Pension Credit"] {
+            assert!(read(&format!("{asks} {text}\nCustomer number 4711")), "{text}");
+        }
+        assert!(!read(&format!("{asks} the order\nCustomer number 4711")));
+        // Rows that come to it say whose it is as well, and what is left of the number of a card.
+        assert!(read("Hall 10.00 EUR\nTea 2.00 EUR\nYou owe 12.00 EUR\nPlease pay by 3 December 2026."));
+        assert!(read("We will debit 12.00 EUR from your card ending in 4711 on 3 December 2026."));
+    }
+
+    #[test]
+    fn a_reminder_is_due_on_its_last_day() {
+        let due = |text: &str| {
+            let bill = crate::extract::words("Reminder: invoice 4711", text).and_then(Result::ok);
+            bill.and_then(|bill| bill.due).map(|due| due.to_string())
+        };
+        let text = "Amount due: 12.00 EUR\nDue date: 3 November 2026\nPlease transfer it by 15 December 2026.";
+        assert_eq!(due(text).as_deref(), Some("2026-12-15"));
+        let later = "Amount due: 12.00 EUR\nThe second half is payable from 3 December 2026";
+        assert_eq!(due(later), None);
     }
 
     #[test]

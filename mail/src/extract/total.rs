@@ -188,7 +188,10 @@ impl<'t> Totals<'t> {
             let (other, whole) = (other.minor_units(), amount.minor_units());
             0 < other && other.saturating_mul(100) <= whole.saturating_mul(MUCH_LESS)
         };
-        let says = |line: &Line| line.has_any(&self.base.early) && (line.is_row() || names_day(&line.shown));
+        let is_discount = |line: &Line| amount::rates(&line.shown).iter().any(|rate| *rate < (100 - MUCH_LESS) * 100);
+        let says = |line: &Line| {
+            line.has_any(&self.base.early) && (line.is_row() || names_day(&line.shown)) && !is_discount(line)
+        };
         let of_line = |line: &Line| amount::amounts(&line.shown, self.currencies);
         self.lines.iter().filter(|line| says(line)).any(|line| {
             let amounts = of_line(line);
@@ -1155,5 +1158,44 @@ mod tests {
             &["Currency: EUR\nCurrency: GBP\nAmount due 12.00", "Currency: see below (EUR)\nGBP\nAmount due 12.00"],
             Some(Err(Refusal::Currency)),
         );
+    }
+
+    #[test]
+    fn what_costs_much_less_early_is_not_read_and_a_discount_does_not_matter() {
+        let early = "Fine: 12.00 EUR\nIf paid by 3 December 2026: 6.00 EUR";
+        assert_eq!(read(early), Some(Err(Refusal::AmbiguousAmount)));
+        for text in [
+            "Fine: 24.00 EUR\nIf paid by 3 December 2026: 12.00 EUR\nAmount due now: 12.00 EUR",
+            "Amount due: 12.00 EUR\nIf you pay by 3 December 2026 you may deduct 2% (0.24 EUR).",
+        ] {
+            assert_eq!(read(text), Some(Ok("12.00 EUR".into())), "{text}");
+        }
+    }
+
+    #[test]
+    fn rows_prove_a_total_and_what_is_owed() {
+        for text in [
+            // Against what running text mentions, a list of late instalments, and what is introduced by a sentence.
+            "Power 10.00 EUR\nGas 2.00 EUR\nTotal 12.00 EUR\nOur monthly bill of 99.00 EUR for the accounts stays on your card as ever.",
+            "Instalment due 1 October 2026 6.00 EUR\nInstalment due 1 November 2026 6.00 EUR\nAmount overdue 12.00 EUR",
+            "We regret that you still have not paid us the sum of 12.00 EUR, which is made up of:\nPrincipal\t10.00 EUR\nInterest\t2.00 EUR",
+        ] {
+            assert_eq!(read(text), Some(Ok("12.00 EUR".into())), "{text}");
+        }
+        // What an insurer pays may have been taken away.
+        let divided = "Total 12.00 EUR\nFund of the town 7.00 EUR\nRest 5.00 EUR\nTransfer: 5.00 EUR";
+        assert_ne!(read(divided), Some(Ok("12.00 EUR".into())));
+    }
+
+    #[test]
+    fn what_explains_in_brackets_and_behind_a_sentence_is_not_meant() {
+        for text in [
+            "Total 12.00 EUR\nThe note is attached (total of services 12.00 EUR; tax kept 0.00 EUR).",
+            "Total 12.00 EUR\nTo be paid by 3 December 2026. After the due date: 15.00 EUR",
+            "Total 12.00 EUR\nIncome from 40,000.00 EUR to 60,000.00 EUR",
+            "4 lessons at 3.00 EUR: 12.00 EUR\nPlease pay by 3 December 2026",
+        ] {
+            assert_eq!(read(text), Some(Ok("12.00 EUR".into())), "{text}");
+        }
     }
 }
