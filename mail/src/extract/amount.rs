@@ -385,6 +385,19 @@ pub(super) fn rates(line: &str) -> Vec<i64> {
     numbers(line).filter_map(of).collect()
 }
 
+/// Whether a text ends with an amount and the currency beside it.
+pub(super) fn ends(text: &str, currencies: Currencies) -> bool {
+    let Some(last) = numbers(text).filter(|number| number.marked(currencies).is_some()).last() else { return false };
+    let behind = last.after.trim_start_matches(SPACES);
+    behind.is_empty() || currency_at_start(behind, currencies.shared).is_some() && is_only_sign(behind)
+}
+
+/// Whether nothing stands in a text but the sign or the code of a currency.
+fn is_only_sign(text: &str) -> bool {
+    let text = text.trim();
+    is_only_currency(text) && text.chars().count() <= 5
+}
+
 /// Where the first amount of a text ends.
 pub(super) fn first_end(text: &str, currencies: Currencies) -> Option<usize> {
     let first = numbers(text).find(|number| number.marked(currencies).is_some() || number.stands_alone())?;
@@ -838,6 +851,10 @@ mod tests {
         assert_eq!(all("by 31.12.2026 CHF 12.00"), ["12.00 CHF"], "a date");
         assert_eq!(all("on 4 December 2026 € 12.00"), ["12.00 EUR"], "a year");
         assert_eq!(all("2026 € in all"), ["2026.00 EUR"]);
+        for text in ["Box 12.00 EUR", "Box: €12.00", "Box (4 x 3,00 €) : 12,00 €"] {
+            assert!(ends(text, Currencies::default()), "{text}");
+        }
+        assert!(!ends("From 12.00 EUR on you get a receipt", Currencies::default()));
         let shared = |text: &str| shared_sign(text.lines()).map(|code| code.as_str().to_owned());
         assert_eq!(shared("$ 12.00\nAll in Canadian dollars").as_deref(), Some("CAD"));
         assert_eq!(shared("$ 12.00\nCUIT 30-1").as_deref(), Some("ARS"));

@@ -294,10 +294,12 @@ impl Totals<'_> {
     /// The only amount that is no part, if it is asked for beside it.
     pub(super) fn demanded(&self) -> Read {
         let mut only: Option<(usize, Money)> = None;
-        // Beside rows of a table, what is only told counts if it is larger.
+        // Beside entries, what is only told counts if it is larger.
         let stated = self.entered();
-        let is_row = |at: usize| self.lines.get(at).is_some_and(Line::is_row);
-        let are_rows = stated.iter().all(|(at, stated)| is_row(*at) && self.is_largest_of_all(*stated));
+        let is_entry =
+            |line: &Line| line.is_row() || (!is_sentence(line) && amount::ends(&line.shown, self.currencies));
+        let is_entered = |at: usize| self.lines.get(at).is_some_and(is_entry);
+        let are_rows = stated.iter().all(|(at, stated)| is_entered(*at) && self.is_largest_of_all(*stated));
         let all = if are_rows { stated } else { &self.amounts };
         for (at, amount) in all {
             let (at, amount, line, marks) = (*at, *amount, self.lines.get(*at)?, self.marks.get(*at)?);

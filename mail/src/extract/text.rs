@@ -94,6 +94,8 @@ const ENDING_IN: [&str; 14] = [
 ];
 /// Rows whose amounts may come to the one below them.
 const MAX_SUMMED: usize = 12;
+/// Digits that a number of an account in the form of an IBAN has at least.
+const ACCOUNT_DIGITS: usize = 12;
 /// Digits of the number of an account, at least.
 const NUMBER_DIGITS: usize = 3;
 /// Lines of a text among which its title is.
@@ -484,7 +486,7 @@ impl<'t> Words<'t> {
         let is_dated = |at: usize, line: &Line| {
             is_short(line) && line.places_of(self.base.due.iter()).any(|found| names_day(beside(lines, at, found)))
         };
-        let names = |line: &Line| names_own_account(&line.shown) || accounts(line).any(|iban| iban.is_some());
+        let names = |line: &Line| names_own_account(&line.shown) || names_account(line);
         let is_sum =
             |at: usize, line: &Line| is_short(line) && line.has_any(&self.base.owed) && comes_of_rows(lines, at);
         let says =
@@ -850,12 +852,17 @@ fn iban_at(text: &str) -> Option<Iban> {
 
 /// What begins as the number of an account in a line, and the account if it is one.
 fn accounts(line: &Line) -> impl Iterator<Item = Option<Iban>> {
+    line_starts(line).map(iban_at)
+}
+
+/// Where a line may have the number of an account, up to its end.
+fn line_starts(line: &Line) -> impl Iterator<Item = &str> {
     let begins = |text: &&str| {
         matches!(text.as_bytes(), [a, b, c, d, ..] if a.is_ascii_uppercase() && b.is_ascii_uppercase()
             && c.is_ascii_digit() && d.is_ascii_digit())
     };
     let starts = std::iter::once(0).chain(line.shown.match_indices([' ', GAP, ':']).map(|(at, _)| at + 1));
-    starts.filter_map(|at| line.shown.get(at..)).filter(begins).map(iban_at)
+    starts.filter_map(|at| line.shown.get(at..)).filter(begins)
 }
 
 /// Whether a text has what is left of the number of the reader's card or account: `•••• 2204`, `**** 4471`, `ending in
@@ -869,6 +876,15 @@ fn names_own_account(text: &str) -> bool {
     let is_named = |words: &&str| lower.split_once(*words).is_some_and(|(_, end)| is_number(end));
     ["••", "**"].iter().filter_map(|mask| text.split_once(mask)).any(|(_, end)| is_number(end))
         || ENDING_IN.iter().any(is_named)
+}
+
+/// Whether a line has something in the form of an account's number, be it one or not: `DE12 3456 7890 1234 5678 90`.
+fn names_account(line: &Line) -> bool {
+    let is_long = |text: &str| {
+        let form = text.chars().take_while(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || *c == ' ');
+        form.filter(char::is_ascii_digit).take(ACCOUNT_DIGITS).count() == ACCOUNT_DIGITS
+    };
+    line_starts(line).any(is_long)
 }
 
 /// What all accounts of a text are in, whether they are to be paid to or debited.

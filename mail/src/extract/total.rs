@@ -832,18 +832,25 @@ impl<'t> Totals<'t> {
     fn is_sum_above(&self, total: Money, at: usize) -> bool {
         let (mut sum, mut count) = (0_i64, 0_usize);
         for above in (at.saturating_sub(MAX_ROWS)..at).rev() {
-            match self.amounts_of(above) {
-                [] if self.lines.get(above).is_some_and(is_rule) => {}
-                [(_, part)] if part.currency() == total.currency() => {
+            let taken = self.lasts().get(above).copied().flatten().filter(|last| last.is_negative);
+            match (self.amounts_of(above), taken) {
+                ([], None) if self.lines.get(above).is_some_and(is_rule) => {}
+                ([], Some(part)) if part.money.currency() == total.currency() => {
+                    (sum, count) = (sum.saturating_sub(part.money.minor_units()), count + 1);
+                }
+                ([(_, part)], None) if part.currency() == total.currency() => {
                     (sum, count) = (sum.saturating_add(part.minor_units()), count + 1);
                 }
                 _ => break,
             }
-            if sum >= total.minor_units() {
+            if count > 1 && sum == total.minor_units() {
+                return true;
+            }
+            if sum > total.minor_units() {
                 break;
             }
         }
-        count > 1 && sum == total.minor_units()
+        false
     }
 
     fn lasts(&self) -> &[Option<Signed>] {
@@ -1177,6 +1184,7 @@ mod tests {
         for text in [
             // Against what running text mentions, a list of late instalments, and what is introduced by a sentence.
             "Power 10.00 EUR\nGas 2.00 EUR\nTotal 12.00 EUR\nOur monthly bill of 99.00 EUR for the accounts stays on your card as ever.",
+            "Share 8.00 EUR\nRoof, instalment 2 of 3 7.00 EUR\nCredit -3.00 EUR\nAmount due 12.00 EUR",
             "Instalment due 1 October 2026 6.00 EUR\nInstalment due 1 November 2026 6.00 EUR\nAmount overdue 12.00 EUR",
             "We regret that you still have not paid us the sum of 12.00 EUR, which is made up of:\nPrincipal\t10.00 EUR\nInterest\t2.00 EUR",
         ] {
