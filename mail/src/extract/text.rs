@@ -1,7 +1,7 @@
 //! Bills that only say in words what is due.
 
 use crate::extract::amount::{self, Currencies, Stated};
-use crate::extract::assertion::{is_asserted, is_denied, says_of_past, says_together};
+use crate::extract::assertion::{is_asserted, is_denied, says_of_past, says_together, sentences};
 use crate::extract::dates::{self, Order, dates, first_date, is_month, names_day};
 use crate::extract::label::{Label, Labels};
 use crate::extract::line::{Found, GAP, Line, folded, goes_on, line, lines, sentence};
@@ -71,6 +71,8 @@ const WRAPPED: usize = 40;
 const CAPTION_WORDS: usize = 7;
 /// Words before one for the day of a payment that say what else is due on it.
 const SUBJECT_WORDS: usize = 3;
+/// Words of a sentence that says no more than a day.
+const UNTIL_WORDS: usize = 4;
 /// Words of a line that can be a heading.
 const HEADING_WORDS: usize = 6;
 /// Amounts that a mail asks for: what asks for more is a list.
@@ -560,7 +562,12 @@ impl<'t> Words<'t> {
                 && !counts_days(line)
                 && !speaks_of_another(text, *at, None, amount)
         };
-        let days = |(_, line): (usize, &Line)| dates(&line.shown, text.order).unwrap_or_default();
+        // Those of the sentences that ask count, and of what is hardly one: `please transfer it. Until: 3.12.2026`.
+        let days = |(_, said): (usize, &Line)| -> Vec<Date> {
+            let sentences = sentences(&said.shown).map(line);
+            let asking = sentences.filter(|sentence| demands(sentence) || sentence.words() <= UNTIL_WORDS);
+            asking.flat_map(|sentence| dates(&sentence.shown, text.order).unwrap_or_default()).collect()
+        };
         let counted: Vec<Line> = text.lines.iter().zip(&text.marks).map(|(line, marks)| marks.counted(line)).collect();
         let mut all = counted.iter().enumerate().filter(asks).flat_map(days);
         let first = all.next()?;
@@ -808,10 +815,24 @@ fn values<'l>(lines: &'l [Line], marks: &[Marks], labels: &Labels) -> Vec<Behind
             // Of several rows below a heading none is worth more than the others.
             let next = value.column.and_then(|column| lines.get(at + 2)?.cell_in(column));
             let is_one = next.is_none_or(|next| !next.contains(|c: char| c.is_ascii_digit()));
-            is_one.then_some(Behind { at, label, text: value.text })
+            // `It is due. The course begins on 11 January 2027`
+            let is_beside = value.start == label.end && !lines.get(at)?.is_row();
+            let text = if is_beside { own_sentence(value.text) } else { value.text };
+            is_one.then_some(Behind { at, label, text })
         })
     };
     (0..lines.len()).flat_map(of_line).collect()
+}
+
+/// As much of what stands behind a label as is in its sentence, if another one begins behind it.
+fn own_sentence(text: &str) -> &str {
+    let mut all = sentences(text);
+    let first = all.next().unwrap_or(text);
+    let begins = |text: &str| text.trim_start().starts_with(char::is_uppercase);
+    if text.strip_prefix(['.', '!', '?', ';']).is_some_and(begins) {
+        return "";
+    }
+    if all.next().is_some_and(begins) { first } else { text }
 }
 
 /// An account number: the first word behind the label, and further ones as long as they are digits.
@@ -1044,6 +1065,8 @@ mod tests {
         };
         let pay = "Amount due: 12.00 EUR";
         assert_eq!(due(&format!("{pay}\nPay by 3 December 2026")).as_deref(), Some("2026-12-03"));
+        let course = format!("{pay}\nIt is due. The course begins on 3 December 2026");
+        assert_eq!(due(&course), None);
         for other in [
             // Of another amount, of the document, and until which something else is to be done.
             "Your second payment of 7.00 EUR is due by 3 May 2027 and is no part of this",
@@ -1096,6 +1119,8 @@ mod tests {
         assert_eq!(read("Your invoice", &charged).as_deref(), Some("12.00 EUR"));
         let sent = "Total 12.00 EUR\nDue date 3 December 2026\nWe'll tell you when your customer opens it.";
         assert_eq!(read("Your invoice", sent), None, "the reader's own");
+        let query = "Your invoice over 12.00 EUR: dear supplier, it will be paid.\nDue date 3 December 2026";
+        assert_eq!(read("Your invoice", query), None, "of a customer of the reader's");
         assert_eq!(read("Hello", "bill@shop.example\nTotal 12.00 EUR"), None, "a name in an address");
     }
 
