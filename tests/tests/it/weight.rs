@@ -49,12 +49,7 @@ fn within(bodies: &[(Heavy, usize)]) -> Result<()> {
 
 #[test]
 fn bodies_at_the_lighter_bounds_are_read_and_compiled_in_bounded_memory() -> Result<()> {
-    within(&[
-        (Heavy::EmptyModules, 255),
-        (Heavy::Lifts, 110),
-        (Heavy::Components, 14),
-        (Heavy::Nested, 16),
-    ])
+    within(&[(Heavy::EmptyModules, 255), (Heavy::Lifts, 110), (Heavy::Components, 14), (Heavy::Nested, 16)])
 }
 
 #[test]

@@ -20,6 +20,7 @@ use axum::response::Response;
 use maud::html;
 use serde::Deserialize;
 use std::net::IpAddr;
+use zeroize::Zeroizing;
 
 /// The form as sent.
 #[derive(Deserialize)]
@@ -112,7 +113,7 @@ async fn create(
     app: &App,
     visitor: &Visitor,
     address: IpAddr,
-    sent: Wanted,
+    mut sent: Wanted,
     action: &str,
     invitation: Option<TokenHash>,
 ) -> Result<Response, ApiError> {
@@ -122,7 +123,8 @@ async fn create(
         *page.status_mut() = StatusCode::UNPROCESSABLE_ENTITY;
         page
     };
-    let (email, password) = match (Email::new(&sent.email), Password::chosen(sent.password.clone())) {
+    let typed = Zeroizing::new(std::mem::take(&mut sent.password));
+    let (email, password) = match (Email::new(&sent.email), Password::chosen(typed.to_string())) {
         (Ok(email), Ok(password)) => (email, password),
         (email, password) => {
             let email = email.err().map(|bad| format!("That is {bad}."));
@@ -139,7 +141,7 @@ async fn create(
         }
         // Made a moment ago, by the same form: a double click is answered as a click.
         no @ (Made::NameTaken | Made::InvitationInvalid) => {
-            let typed = (sent.email.as_str(), sent.password.clone());
+            let typed = (sent.email.as_str(), typed.to_string());
             match (returning(app, visitor, address, typed, &to).await?, no) {
                 (Some(back), _) => Ok(back),
                 (None, Made::InvitationInvalid) => Ok(not_invited()),
