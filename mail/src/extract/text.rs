@@ -78,7 +78,9 @@ const HEADING_WORDS: usize = 6;
 /// Amounts that a mail asks for: what asks for more is a list.
 const MAX_OWED: usize = 60;
 /// Before what is left of the number of a card.
-const ENDING_IN: [&str; 14] = [
+const ENDING_IN: [&str; 16] = [
+    "cartão final",
+    "cartao final",
     "ending in",
     "ending",
     "endet auf",
@@ -445,23 +447,29 @@ impl<'t> Words<'t> {
     /// Whether an account is drawn up, whatever it is called: with what is left to pay, and the number of a customer,
     /// what was paid before or, if nothing but a caption stands beside the amount, the day on which it is due.
     fn is_account(&self, lines: &[Line]) -> bool {
-        let has_amount = |found: Found, line: &Line| amount::has_currency(line.after(found));
-        let says = |labels: &Labels, line: &Line| {
-            labels.iter().any(|label| line.find(label).is_some_and(|found| has_amount(found, line)))
+        // Beside it, or below it if the entries stand below each other.
+        let has_amount = |found: Found, at: usize, line: &Line| {
+            amount::has_currency(line.after(found))
+                || (is_short(line) && amount::has_currency(beside(lines, at, found)))
         };
-        let is_owed = |line: &Line| says(&self.base.owed, line);
+        let says = |labels: &Labels, at: usize, line: &Line| {
+            labels.iter().any(|label| line.find(label).is_some_and(|found| has_amount(found, at, line)))
+        };
+        let is_owed = |(at, line): (usize, &Line)| says(&self.base.owed, at, line);
         let is_numbered = |line: &Line| {
             let mut places = self.base.account.iter().filter_map(|label| line.find(label));
             places.any(|found| line.first_digit(found.end).is_some())
         };
-        let is_before = |line: &Line| says(&self.base.carried, line);
-        let is_caption = |line: &Line| line.words() <= CAPTION_WORDS && is_owed(line);
-        let is_due = |line: &Line| {
+        let is_before = |(at, line): (usize, &Line)| says(&self.base.carried, at, line);
+        let is_caption = |(at, line): (usize, &Line)| line.words() <= CAPTION_WORDS && is_owed((at, line));
+        let is_due = |(at, line): (usize, &Line)| {
             let mut places = self.base.due.iter().filter_map(|label| line.find(label));
-            places.any(|found| dates(line.after(found), Order::DayFirst).is_ok_and(|dates| !dates.is_empty()))
+            let names = |text: &str| dates(text, Order::DayFirst).is_ok_and(|dates| !dates.is_empty());
+            places.any(|found| names(line.after(found)) || (is_short(line) && names(beside(lines, at, found))))
         };
-        (lines.iter().any(is_owed) && lines.iter().any(|line| is_numbered(line) || is_before(line)))
-            || (lines.iter().any(is_caption) && lines.iter().any(is_due))
+        let all = || lines.iter().enumerate();
+        (all().any(is_owed) && all().any(|(at, line)| is_numbered(line) || is_before((at, line))))
+            || (all().any(is_caption) && all().any(is_due))
     }
 
     /// Whether the mail asks for a payment, or announces one, says on which day and for which account, and leaves the
@@ -1006,6 +1014,7 @@ mod tests {
             "Opening balance 5.00 EUR\nPayments -5.00 EUR\nPlease pay 12.00 EUR",
             "Customer number 4711\nYou owe 12.00 EUR",
             "Amount payable: 12.00 EUR\nDue date 3 December 2026",
+            "Amount payable\n12.00 EUR\nDue date\n3 December 2026",
         ] {
             assert_eq!(read(text).as_deref(), Some("12.00 EUR"), "{text}");
         }

@@ -43,6 +43,8 @@ const ENTRY_WORDS: usize = 8;
 const MAX_ADDED_LINES: usize = 4;
 /// What is at most to be paid early of an amount that is not owed then, in per cent.
 const MUCH_LESS: i64 = 80;
+/// Words before what something is.
+const IS: [&str; 9] = ["is", "ist", "beträgt", "lautet", "est", "es", "è", "bedraagt", "é"];
 /// Of how many of one kind a sum is.
 const MAX_COUNT: i64 = 366;
 /// Rows between a heading and the total of its table.
@@ -972,7 +974,19 @@ pub(super) fn value(lines: &[Line], at: usize, found: Found) -> Option<Value<'_>
     {
         return Some(Value { line: next, start: 0, text: below, column: Some(column) });
     }
-    is_linked(rest).then_some(Value { line: next, start: 0, text: next.shown.as_str(), column: None })
+    let is_told_below = || announces(rest) && amount::is_amount_like(&next.shown);
+    (is_linked(rest) || is_told_below()).then_some(Value {
+        line: next,
+        start: 0,
+        text: next.shown.as_str(),
+        column: None,
+    })
+}
+
+/// Whether a text ends as if what it is about followed: `of your bill for December is`.
+fn announces(text: &str) -> bool {
+    let last = text.split_whitespace().next_back().unwrap_or_default().to_lowercase();
+    text.trim_end().ends_with(':') || IS.contains(&last.as_str())
 }
 
 /// Whether a text is a few words that belong to those before or behind them, if it has any.
@@ -1200,6 +1214,7 @@ mod tests {
         for text in [
             "Total 12.00 EUR\nThe note is attached (total of services 12.00 EUR; tax kept 0.00 EUR).",
             "Total 12.00 EUR\nTo be paid by 3 December 2026. After the due date: 15.00 EUR",
+            "The total of your bill for December is\n12.00 EUR\ndue on 3 December 2026",
             "Total 12.00 EUR\nIncome from 40,000.00 EUR to 60,000.00 EUR",
             "4 lessons at 3.00 EUR: 12.00 EUR\nPlease pay by 3 December 2026",
         ] {
