@@ -296,11 +296,14 @@ pub(super) fn is_code(word: &str) -> bool {
     COMMON.contains(&word) || word.eq_ignore_ascii_case("euro") || word.eq_ignore_ascii_case("euros")
 }
 
-/// Whether all letters of a text belong to names of currencies.
+/// Whether all letters of a text belong to names of currencies, or to signs that have letters: `EUR`, `R$`, `US$`.
 pub(super) fn is_only_currency(text: &str) -> bool {
-    let letters = text.chars().filter(|c| c.is_alphabetic()).count();
-    let words = text.split(|c: char| !c.is_alphabetic()).filter(|word| !word.is_empty());
-    words.filter(|word| is_code(word)).map(|word| word.chars().count()).sum::<usize>() == letters
+    let is_sign = |word: &str| {
+        let word = word.trim_matches(['-', '+', '(', ')', ':', '\u{2212}', '\u{2013}']);
+        word.contains(['$', '/']) && SIGNS.iter().any(|(sign, _)| *sign == word)
+    };
+    let words = text.split(|c: char| c.is_whitespace() || c.is_ascii_digit()).filter(|word| !is_sign(word));
+    words.flat_map(|word| word.split(|c: char| !c.is_alphabetic())).all(|word| word.is_empty() || is_code(word))
 }
 
 /// The amount in a piece of text; `None` if it has none.
@@ -851,6 +854,10 @@ mod tests {
         assert_eq!(all("by 31.12.2026 CHF 12.00"), ["12.00 CHF"], "a date");
         assert_eq!(all("on 4 December 2026 € 12.00"), ["12.00 EUR"], "a year");
         assert_eq!(all("2026 € in all"), ["2026.00 EUR"]);
+        for only in ["R$ 12,00", "US$12.00", "12.00 EUR", "S/ 12.00", "-A$12.00", "12,00 €"] {
+            assert!(is_only_currency(only), "{only}");
+        }
+        assert!(!is_only_currency("Rate 12.00") && !is_only_currency("a $12.00"));
         for text in ["Box 12.00 EUR", "Box: €12.00", "Box (4 x 3,00 €) : 12,00 €"] {
             assert!(ends(text, Currencies::default()), "{text}");
         }
