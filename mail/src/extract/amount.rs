@@ -467,6 +467,10 @@ fn numbers(text: &str) -> impl Iterator<Item = Number<'_>> {
         let last_run = number.bytes().rev().take_while(u8::is_ascii_digit).count();
         is_group = (1..=3).contains(&last_run) && !(last_run == 2 && number.len() > 2);
         let is_chained = !is_first && matches!(before, "/" | ":" | ".");
+        // `58.90€ | 3 December`: the sign belongs to the cell before.
+        let own =
+            before.split_once(GAP).filter(|(sign, _)| !is_first && !sign.trim().is_empty() && is_only_currency(sign));
+        let before = own.map_or(before, |(_, cell)| cell);
         (rest, is_first) = (after, false);
         Some(Number { before, number, after, is_joined, is_chained })
     });
@@ -854,6 +858,7 @@ mod tests {
         assert_eq!(all("by 31.12.2026 CHF 12.00"), ["12.00 CHF"], "a date");
         assert_eq!(all("on 4 December 2026 € 12.00"), ["12.00 EUR"], "a year");
         assert_eq!(all("2026 € in all"), ["2026.00 EUR"]);
+        assert_eq!(all("58.90€\t3 December"), ["58.90 EUR"], "the sign of another cell");
         for only in ["R$ 12,00", "US$12.00", "12.00 EUR", "S/ 12.00", "-A$12.00", "12,00 €"] {
             assert!(is_only_currency(only), "{only}");
         }
