@@ -48,8 +48,8 @@ const FORGET_AFTER_SECS: u64 = 3600;
 const ASK_AGAIN_SECS: u64 = REISSUE_LIFE;
 /// How long after its code's end a grant can be of use, in seconds: as long as the longest lives that are granted.
 const MAX_GRANT_LIFE_SECS: u64 = 300;
-/// How long a code can be verified at most, whatever its server says, in seconds: as long as codes live, and what clocks
-/// differ by.
+/// How long a code can be verified at most, whatever its server says, in seconds: as long as codes live, and what
+/// clocks differ by.
 const MAX_CODE_LIFE_SECS: u64 = STATUS_CODE_LIFE + DRIFT.as_secs();
 /// Verifications without an answer that are kept of one server. Each is looked at before every request to any server,
 /// so no server leaves as many as it likes.

@@ -183,8 +183,8 @@ impl<'t> Totals<'t> {
         }
     }
 
-    /// Whether much less than an amount is to be paid until a day before: `penalty 100.00`, `if paid by 10 December 2026
-    /// 50.00`. A discount of a few per cent is a choice of the reader's.
+    /// Whether much less than an amount is to be paid until a day before: `penalty 100.00`, `if paid by 10 December
+    /// 2026 50.00`. A discount of a few per cent is a choice of the reader's.
     fn is_less_early(&self, amount: Money) -> bool {
         let is_less = |other: &Money| {
             let (other, whole) = (other.minor_units(), amount.minor_units());

@@ -120,8 +120,8 @@ pub enum RenameOutcome {
     Gone,
 }
 
-/// Who holds an account, in a browser that was signed in to it when it asked. Whatever is done for him asks once more, in
-/// its own transaction, whether it still is: nothing that was signed out meanwhile acts any more.
+/// Who holds an account, in a browser that was signed in to it when it asked. Whatever is done for him asks once more,
+/// in its own transaction, whether it still is: nothing that was signed out meanwhile acts any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Holder {
     /// The account.
