@@ -139,18 +139,15 @@ async fn create(
             let made = app.core.store.account(&id).await.map_err(ApiError::internal)?.ok_or(ApiError::NotFound)?;
             visitor.sign_in(app, id, made.password, see_other(&to.path())).await
         }
-        // Made a moment ago, by the same form: a double click is answered as a click.
-        no @ (Made::NameTaken | Made::InvitationInvalid) => {
+        // Used a moment ago, by the same form: a double click is answered as a click.
+        Made::InvitationInvalid => {
             let typed = (sent.email.as_str(), typed.to_string());
-            match (returning(app, visitor, address, typed, &to).await?, no) {
-                (Some(back), _) => Ok(back),
-                (None, Made::InvitationInvalid) => Ok(not_invited()),
-                // Without mail there is no way to say this to the owner of the address alone.
-                (None, _) => {
-                    let email = Some("There is an account of this e-mail address. Sign in instead.".to_owned());
-                    Ok(again(&Wrong { email, password: None }))
-                }
-            }
+            Ok(returning(app, visitor, address, typed, &to).await?.unwrap_or_else(not_invited))
+        }
+        // Without mail there is no way to say this to the owner of the address alone.
+        Made::NameTaken => {
+            let email = Some("There is an account of this e-mail address. Sign in instead.".to_owned());
+            Ok(again(&Wrong { email, password: None }))
         }
     }
 }
