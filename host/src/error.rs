@@ -99,8 +99,8 @@ pub enum Error {
     /// Bills are lent, and cannot be read. Nothing was asked of a server.
     #[error(transparent)]
     Bills(#[from] BillsError),
-    /// All of [`crate::Pool`] is in use: as many instances run, or are kept between calls. Nothing ran, and where the
-    /// instance was still to be made no use was drawn.
+    /// All of [`crate::Pool`] is in use: as many instances run, or are kept between calls. Nothing ran, and if the
+    /// instance was still to be made, no use was drawn.
     #[error(
         "the pool of instances is full: wait until another call has ended, give back what is kept with \
          `Authorised::reset`, or raise `Pool::stores`"

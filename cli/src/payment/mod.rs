@@ -202,7 +202,7 @@ pub(crate) async fn buy(store: &Storefront, purchase: Purchase) -> Outcome<Order
     }
 }
 
-/// An order that gives something, or will once it is paid.
+/// The order, if it brings something, or will once it is paid; a refusal otherwise.
 fn taken(order: Order) -> Outcome<Order> {
     match order.state {
         OrderState::Declined => Err(Payment::declined()),

@@ -208,7 +208,7 @@ impl ActiveGrant {
         if self.has_ended()? { self.renew(services, resource, false).await } else { Ok(()) }
     }
 
-    /// The same where a resource causes it: a renewal is a cycle like any other, and one of those that are left.
+    /// The same if a resource causes it: a renewal is a cycle like any other, and one of those that are left.
     ///
     /// # Errors
     /// As [`ActiveGrant::ensure`], and [`Reason::RateLimited`] if no cycle is left.

@@ -208,7 +208,7 @@ impl Authorised {
         self.begin(stdio, entered).await
     }
 
-    /// A new instance for the use that was drawn, which is given back where the pool has no room for one.
+    /// A new instance for the use that was drawn, which is given back if the pool has no room for one.
     async fn begin(&self, stdio: Stdio, entered: Entered) -> Result<LiveInstance, Error> {
         let instance = self.instantiate(stdio, &entered).await;
         if matches!(instance, Err(Error::PoolFull)) {

@@ -199,8 +199,8 @@ pub(crate) struct Reserved {
 }
 
 impl Reserved {
-    /// The request goes out: from now on its cost stays counted. Where it is one that this session sent before and
-    /// whose answer comes now, it was counted then, and is counted once.
+    /// The request goes out: from now on its cost stays counted. If this session sent it before, and its answer
+    /// comes now, it was counted then, and is counted once.
     fn stays(&mut self, request: &RequestId, redelivered: bool) {
         self.back = false;
         let mut book = self.spending.book();

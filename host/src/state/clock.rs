@@ -425,7 +425,7 @@ mod tests {
         use std::sync::atomic::{AtomicBool, Ordering};
         use std::sync::mpsc;
 
-        /// Is asked for its epoch where a record is made. Once armed, it answers as late as a disk that is gone.
+        /// Is asked for its epoch when a record is made. Once armed, it answers as late as a disk that is gone.
         struct Stuck {
             armed: AtomicBool,
             asked: Mutex<mpsc::Sender<()>>,

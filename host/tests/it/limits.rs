@@ -134,7 +134,7 @@ async fn the_bounds_hold_in_a_pool_too() {
     assert!(outcomes.iter().filter(|outcome| outcome.is_ok()).count() <= 4, "never more than the pool has");
 }
 
-/// What was paid for is not lost where the machine has no room.
+/// What was paid for is not lost if the machine has no room.
 #[tokio::test]
 async fn a_full_pool_draws_no_use() {
     let bench = Bench::of(&Fixture::new(), |builder| builder.pool(Pool { stores: 1 }));

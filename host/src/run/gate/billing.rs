@@ -120,7 +120,7 @@ impl GateView<'_> {
     }
 }
 
-/// The offers that there is anything to ask about: none that is metered and beyond the session's cap. Where that leaves
+/// The offers that there is anything to ask about: none that is metered and beyond the session's cap. If that leaves
 /// none, also what to say unless the user agrees to use rights that the account holds: they cost nothing.
 fn affordable(
     spending: &Spending,

@@ -69,9 +69,10 @@ pub(crate) async fn submit(
     }
 }
 
-/// Signs in who has typed his own address and password into a form that makes accounts: it was sent twice, or the
-/// answer to the first time was lost. Within the bounds of the sign-in form. `None` if they are no account's.
-pub(super) async fn returning(
+/// Signs in whoever typed his own address and password into the form of an invitation that is used up: it was sent
+/// twice, or the answer to the first time was lost. Within the bounds of the sign-in form. `None` if they are no
+/// account's.
+pub(super) async fn sign_in_again(
     app: &App,
     visitor: &Visitor,
     address: IpAddr,
@@ -86,7 +87,7 @@ pub(super) async fn returning(
     }
 }
 
-/// `POST /sign-out`. Where nobody is signed in any more there is nothing to do but to show it: a page may be older than
+/// `POST /sign-out`. If nobody is signed in any more, there is nothing to do but to show it: a page may be older than
 /// its session.
 pub(crate) async fn leave(
     State(app): State<App>,

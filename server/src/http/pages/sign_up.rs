@@ -5,7 +5,7 @@ use super::kit::field::Field;
 use super::kit::layout::{page, see_other};
 use super::onward::Onward;
 use super::session::Visitor;
-use super::sign_in::returning;
+use super::sign_in::sign_in_again;
 use crate::audit::Act;
 use crate::crypto::secrets::{TokenHash, TokenRole};
 use crate::http::address::ClientAddress;
@@ -97,7 +97,7 @@ pub(crate) async fn submit_invited(
     // Before a password is hashed for nothing; the transaction looks again.
     let Some(invitation) = app.core.store.invitation(&hash).await.map_err(ApiError::internal)? else {
         let to = Onward::read(&sent.code, &sent.to);
-        let back = returning(&app, &visitor, address, (&sent.email, sent.password), &to).await?;
+        let back = sign_in_again(&app, &visitor, address, (&sent.email, sent.password), &to).await?;
         return Ok(back.unwrap_or_else(not_invited));
     };
     app.gates.invitation.take(hash)?;
@@ -142,7 +142,7 @@ async fn create(
         // Used a moment ago, by the same form: a double click is answered as a click.
         Made::InvitationInvalid => {
             let typed = (sent.email.as_str(), typed.to_string());
-            Ok(returning(app, visitor, address, typed, &to).await?.unwrap_or_else(not_invited))
+            Ok(sign_in_again(app, visitor, address, typed, &to).await?.unwrap_or_else(not_invited))
         }
         // Without mail there is no way to say this to the owner of the address alone.
         Made::NameTaken => {

@@ -230,7 +230,7 @@ fn connect(path: &std::path::Path, flags: OpenFlags) -> Result<Connection, Store
     Ok(db)
 }
 
-/// Has a connection ask so often for a lock that another process holds; as often as it takes where that is not said.
+/// Has a connection ask at most so often for a lock that another process holds; as often as it takes if `most` is none.
 fn wait(db: &mut Connection, most: Option<i32>) -> Result<(), StoreError> {
     db.busy_handler(Some(move |tries| {
         std::thread::sleep(LOCK_WAIT);
