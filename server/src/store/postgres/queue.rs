@@ -136,6 +136,10 @@ mod tests {
         let at_once = |n: usize, times: usize| -> HashSet<ThreadId> {
             let mut seen = HashSet::new();
             for _ in 0..times {
+                // Until all of them wait: one has the turn.
+                while lock(&queue.turn.0).waiting.len() < THREADS - 1 {
+                    std::thread::yield_now();
+                }
                 let (by, said) = channel();
                 let together = Arc::new(Barrier::new(n));
                 for _ in 0..n {
@@ -144,11 +148,6 @@ mod tests {
                 }
                 drop(by);
                 seen.extend(said.iter());
-                // Until they wait again.
-                let busy = |queue: &Queue<()>| lock(&queue.turn.0).waiting.len() < THREADS - 1;
-                while busy(&queue) {
-                    std::thread::yield_now();
-                }
             }
             seen
         };
