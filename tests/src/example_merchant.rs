@@ -2,9 +2,10 @@
 
 use crate::{Browser, Server, checkout};
 use anyhow::{Context as _, Result, bail, ensure};
+use portcullis_fixtures::ports;
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -41,8 +42,7 @@ impl ExampleMerchant {
     /// # Errors
     /// As [`ExampleMerchant::open`].
     pub fn init(server: &Server, folder: &Path, name: &str) -> Result<Self> {
-        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-        let address = format!("127.0.0.1:{port}");
+        let address = ports::free().to_string();
         let shop = Self { folder: folder.to_owned(), name: name.to_owned(), address, child: None, starts: 0 };
         let store = ["--store", server.origin(), "--fingerprint", server.words()];
         let webhook = shop.webhook();

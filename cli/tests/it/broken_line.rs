@@ -105,7 +105,7 @@ fn carry(client: &TcpStream, to: SocketAddr, line: &State) {
 
 /// A store behind such a line, which sells a resource of three pieces. Gives the address of its file.
 fn stage() -> (Stage, Line, String) {
-    let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port");
+    let free = portcullis_fixtures::ports::free();
     let line = Line::to(free);
     let stage = Stage::with_store_at(free, Some(&line.origin));
     stage.login("publisher");

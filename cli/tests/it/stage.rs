@@ -1,7 +1,8 @@
 //! A folder with nothing in it, the command, and where needed a store.
 
+use portcullis_fixtures::ports;
 use std::io::Read as _;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -38,8 +39,7 @@ impl Stage {
 
     /// With a store on a free loopback port.
     pub(crate) fn with_store() -> Self {
-        let free = TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a port");
-        Self::with_store_at(free, None)
+        Self::with_store_at(ports::free(), None)
     }
 
     /// With a store that listens there, and that terminals reach as `origin` says.

@@ -5,7 +5,6 @@ use crate::signer::sign;
 use crate::stage::{account, fetcher, records, registry};
 use portcullis_mail::{Account, Encryption, Fetcher, Protocol, SealedFolder, Summary, connect, fetch};
 use std::fs;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -100,8 +99,7 @@ impl Drop for Dovecot {
 
 /// Ports that nobody listens on.
 pub(crate) fn free_ports<const COUNT: usize>() -> [u16; COUNT] {
-    let listeners = [(); COUNT].map(|()| TcpListener::bind(("127.0.0.1", 0)).expect("a port"));
-    listeners.map(|listener| listener.local_addr().expect("address").port())
+    [(); COUNT].map(|()| portcullis_fixtures::ports::free().port())
 }
 
 fn output(program: &str, arguments: &[&str]) -> String {

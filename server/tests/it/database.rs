@@ -2,7 +2,7 @@
 //! looks up or changes behind the server's back goes through here, in statements that both understand.
 
 pub(crate) use portcullis_fixtures::postgres::is_chosen as is_postgres;
-use portcullis_fixtures::postgres::{cluster, outside};
+use portcullis_fixtures::postgres::{Tables, cluster, database_of, outside};
 use portcullis_server::ops::clock::Clock;
 use portcullis_server::ops::faults::FaultPoints;
 use portcullis_server::store::{DatabaseAddress, Postgres, PostgresOptions, Sqlite, SqliteOptions, Store, StoreError};
@@ -21,9 +21,22 @@ pub(crate) fn choose(folder: &Path) -> Option<DatabaseAddress> {
 
 /// Has the server in a folder use a new PostgreSQL database.
 pub(crate) fn use_postgres(folder: &Path) -> DatabaseAddress {
-    let address = cluster().database();
+    let address = database_of(&tables());
     std::fs::write(folder.join(ADDRESS), &address).expect("written");
     address.parse().expect("an address")
+}
+
+/// The server's tables in PostgreSQL.
+fn tables() -> Tables {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/store/postgres");
+    let entries = std::fs::read_dir(folder).expect("the store's sources").flatten();
+    let mut files: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
+    files.sort();
+    let make = |address: &str| {
+        let place = Place::Address(address.to_owned());
+        drop(place.open(Clock::default(), FaultPoints::none()).expect("made"));
+    };
+    Tables { files, make }
 }
 
 /// The database of the server in a folder.

@@ -7,6 +7,7 @@ use crate::processes::certificates;
 use crate::stage::{PASSWORD, Stage, config, picture, start, terms, upload};
 use crate::terminal::{Draft, Terminal, rng};
 use futures::stream;
+use portcullis_fixtures::ports::free;
 use portcullis_protocol::wire::{
     AuthorisationAnswer, AuthorisationRequest, Done, OffersAnswer, OffersRequest, PublishAnswer, VerificationAnswer,
     VerificationRequest,
@@ -17,7 +18,7 @@ use portcullis_server::store::DatabaseAddress;
 use portcullis_server::{Parts, Running};
 use reqwest::{Client, StatusCode};
 use std::io::{Read as _, Write as _};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
@@ -41,10 +42,6 @@ fn with(mut sample: String, words: &[(&str, String)]) -> String {
 fn installed(name: &str) -> PathBuf {
     let program = Path::new("/usr/sbin").join(name);
     if program.is_file() { program } else { name.into() }
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address").port()
 }
 
 /// A proxy in front of two processes. Dropped, it ends.
@@ -77,7 +74,7 @@ impl Kind {
                     ("/etc/ssl/store.example/fullchain.pem", file("server.pem")),
                     ("/etc/ssl/store.example/key.pem", file("server.key")),
                     ("listen 443 ssl", format!("listen 127.0.0.1:{port} ssl")),
-                    ("listen 80;", format!("listen 127.0.0.1:{};", free_port())),
+                    ("listen 80;", format!("listen 127.0.0.1:{};", free().port())),
                     ("store.example", "localhost".to_owned()),
                 ];
                 let sample = with(sample("nginx.conf"), &[&words[..], &shared[..]].concat());
@@ -102,7 +99,7 @@ impl Kind {
                 let words = [
                     ("/etc/ssl/store.example/haproxy.pem", file("haproxy.pem")),
                     ("bind :443 ", format!("bind 127.0.0.1:{port} ")),
-                    ("bind :80\n", format!("bind 127.0.0.1:{}\n", free_port())),
+                    ("bind :80\n", format!("bind 127.0.0.1:{}\n", free().port())),
                     ("store.example", "localhost".to_owned()),
                 ];
                 let sample = with(sample("haproxy.cfg"), &[&words[..], &shared[..]].concat());
@@ -153,7 +150,7 @@ impl Front {
     async fn open(kind: Kind) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         certificates(folder.path());
-        let port = free_port();
+        let port = free().port();
         let origin = Origin::new(format!("https://localhost:{port}")).expect("an origin");
         let stage = start(Parts::default(), |folder| behind_proxy(config(folder), &origin)).await;
         let database: Option<DatabaseAddress> = stage.running.app().config.database.clone();

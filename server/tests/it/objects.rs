@@ -8,6 +8,7 @@ use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
+use portcullis_fixtures::ports::free;
 use portcullis_protocol::age::Recipient;
 use portcullis_protocol::sealed::{Package, Sealed};
 use portcullis_protocol::wire::{AuthorisationAnswer, PublishAnswer, VerificationAnswer, VerificationRequest};
@@ -15,7 +16,6 @@ use portcullis_protocol::{Digest, SecretKey};
 use portcullis_server::ops::config::Config;
 use portcullis_server::{Objects, StorageSettings};
 use std::io::Cursor;
-use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -36,11 +36,14 @@ impl Service {
     async fn start() -> Self {
         let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/foreign/moto/bin/moto_server");
         assert!(program.is_file(), "{} is missing: run `cargo xtask foreign`", program.display());
-        let port = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a free port").port();
+        let address = free();
         let mut command = Command::new(program);
-        command.args(["-H", "127.0.0.1", "-p", &port.to_string()]).stdout(Stdio::null()).stderr(Stdio::null());
+        command
+            .args(["-H", "127.0.0.1", "-p", &address.port().to_string()])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
         let child = command.spawn().expect("moto starts");
-        let service = Self { child, address: format!("http://127.0.0.1:{port}"), http: reqwest::Client::new() };
+        let service = Self { child, address: format!("http://{address}"), http: reqwest::Client::new() };
         let made = eventually(async || {
             let made = service.http.put(format!("{}/store", service.address)).send().await;
             made.is_ok_and(|made| made.status().is_success())
@@ -315,7 +318,7 @@ async fn what_was_stored_and_never_published_is_removed_and_nothing_else() {
 
 #[tokio::test]
 async fn a_bucket_that_does_not_answer_is_named_without_its_secret() {
-    let nowhere = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a free port");
+    let nowhere = free();
     let objects = Objects::open(Path::new("nowhere"), &storage(&format!("http://{nowhere}"))).expect("settings");
     let error = objects.abort_forgotten(SystemTime::now()).await.expect_err("nobody listens").to_string();
     assert!(error.contains("s3://store") && !error.contains("secret"), "{error}");

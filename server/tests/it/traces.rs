@@ -35,10 +35,9 @@ async fn requests_reach_the_collector_without_what_they_carry() {
 
     let folder = tempfile::tempdir().expect("a folder");
     let (dir, ready) = (folder.path().join("server"), folder.path().join("ready"));
-    let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("free").port();
+    let address = portcullis_fixtures::ports::free().to_string();
     let program = env!("CARGO_BIN_EXE_portcullis-server");
-    let made =
-        Command::new(program).args(["init", "--listen", &format!("127.0.0.1:{port}"), "--dir"]).arg(&dir).output();
+    let made = Command::new(program).args(["init", "--listen", &address, "--dir"]).arg(&dir).output();
     assert!(made.expect("runs").status.success());
     let mut server = Command::new(program)
         .args(["serve", "--stop-with-input", "--dir"])

@@ -1,8 +1,8 @@
 //! `docs/first-resource.md`: every command of it, in an empty folder outside the checkout, as a newcomer types them.
 
 use anyhow::{Context as _, Result, bail, ensure};
+use portcullis_fixtures::ports;
 use portcullis_tests::{Browser, Terminal, checkout};
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -46,11 +46,10 @@ async fn every_command_of_the_page_works() -> Result<()> {
 
     let folder = tempfile::tempdir()?;
     ensure!(!folder.path().starts_with(checkout::root()), "the folder lies in the checkout");
-    let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
     let mut newcomer = Newcomer {
         folder: folder.path().to_owned(),
         home: folder.path().join("home"),
-        address: format!("127.0.0.1:{port}"),
+        address: ports::free().to_string(),
         words: None,
         accounts: 0,
         server: None,

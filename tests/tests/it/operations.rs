@@ -2,10 +2,10 @@
 //! PostgreSQL behind TLS, a backup and its restoration, a move, a verified audit log, an upgrade.
 
 use anyhow::{Context as _, Result, ensure};
+use portcullis_fixtures::ports::free;
 use portcullis_fixtures::postgres::{Cluster, USER};
 use portcullis_tests::checkout;
 use std::collections::BTreeMap;
-use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -46,10 +46,6 @@ fn declared(commands: Vec<String>, values: &BTreeMap<&str, String>) -> Result<Ve
     let set = set.collect();
     ensure!(left.is_empty(), "the page declares no {left:?}");
     Ok(set)
-}
-
-fn free() -> Result<String> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string())
 }
 
 /// A certificate for `localhost`, its key, and the authority that clients believe.
@@ -109,7 +105,7 @@ fn every_command_of_the_page_works() -> Result<()> {
     std::fs::write(cluster.folder().join("data/pg_hba.conf"), rules)?;
     cluster.restart();
     let database = |name: &str| format!("postgres://store@localhost:{}/{name}", cluster.port());
-    let (one, two, http, https) = (free()?, free()?, free()?, free()?);
+    let (one, two, http, https) = (free().to_string(), free().to_string(), free().to_string(), free().to_string());
     let port = https.rsplit(':').next().context("a port")?.to_owned();
     let text = |name: &str| at(name).display().to_string();
     let values = BTreeMap::from([

@@ -3,10 +3,11 @@
 
 use super::tools::{json, python};
 use anyhow::{Context as _, Result, ensure};
+use portcullis_fixtures::ports;
 use portcullis_protocol::codes::CodeState;
 use portcullis_tests::{Browser, Buyer, Server, Terminal, checkout};
 use serde_json::Value;
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -94,7 +95,7 @@ impl Drop for Merchant {
 async fn a_merchant_written_from_the_pages_registers_sells_and_delivers() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let server = Server::fresh_with_local_endpoints(&folder.path().join("server"))?;
-    let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+    let port = ports::free().port();
     let mut merchant = Merchant { home: private_folder(&folder.path().join("merchant"))?, port, child: None };
 
     let registered = merchant.register(&server, folder.path()).await?;
