@@ -234,9 +234,14 @@ pub(crate) async fn publish(app: &App, account: AccountId, incoming: Incoming) -
         return Ok(answer);
     }
 
+    let account_bytes = app.config.limits.account_bytes;
+    let published = app.core.store.published_bytes(&account).await.map_err(ApiError::internal)?;
+    if published.saturating_add(size) > account_bytes {
+        return Err(too_many_bytes(published.saturating_add(size), account_bytes).into());
+    }
     let mut intent = Intent::new(&app.config.dir, digest).map_err(ApiError::internal)?;
     put(app, &digest, &countersigned.path, &mut intent).await?;
-    let resource = NewResource { digest, account, manifest, size, parts };
+    let resource = NewResource { digest, account, manifest, size, account_bytes, parts };
     // If this fails, it may have been published all the same.
     let outcome = app.core.store.publish(resource).await.map_err(ApiError::internal)?;
     let refused = match outcome {
@@ -253,6 +258,7 @@ pub(crate) async fn publish(app: &App, account: AccountId, incoming: Incoming) -
         PublishOutcome::TooManyResources => ApiError::Conflict(format!(
             "this account has published {MAX_RESOURCES} resources, as many as one may: publish a version of one of them"
         )),
+        PublishOutcome::TooManyBytes(bytes) => too_many_bytes(bytes, account_bytes),
         PublishOutcome::OpensPart(opened) => {
             ApiError::Conflict(offers::opens_part(&answer.publisher, &answer.name, &opened))
         }
@@ -265,6 +271,13 @@ pub(crate) async fn publish(app: &App, account: AccountId, incoming: Incoming) -
     // it, so that the intent stays, and whoever finds it removes the file when nobody has.
     drop(intent);
     Err(refused.into())
+}
+
+fn too_many_bytes(bytes: u64, most: u64) -> ApiError {
+    ApiError::Conflict(format!(
+        "the files of this account would have {bytes} bytes, and may have {most}: ask the store's operator, who sets \
+         `limits.account_bytes`"
+    ))
 }
 
 /// A sealed file that is what it says, and its copy with this server's countersignature.
@@ -385,21 +398,23 @@ fn not_newer(refused: &PublishAnswer, published: &Version) -> String {
     format!("version {version} of {publisher}/{name} is not newer than {published}: raise the version")
 }
 
-/// Stores the file of a resource that is published and whose file is gone: a disk was lost, or restored without its
-/// files. A countersignature of another key has another length only if its form changed: then it is another file.
+/// Stores the file of a resource that is published and whose file is gone or damaged: a disk was lost, or restored
+/// without its files. A countersignature of another key has another length only if its form changed: then it is another file.
 async fn bring_back(app: &Server, published: &ResourceFacts, from: &Path, size: u64) -> Result<(), ApiError> {
     let stored = app.core.objects.find(&published.digest).await.map_err(ApiError::internal)?;
-    if stored.is_some_and(|stored| stored.size == published.size) {
+    let is_as_long = stored.is_some_and(|stored| stored.size == published.size);
+    if is_as_long && app.core.objects.is_whole(&published.digest).await.map_err(ApiError::internal)? {
         return Ok(());
     }
     if size != published.size {
-        let text = "the file that was published is gone, and this one has another length: seal it as a new version";
+        let text =
+            "the file that was published is gone or damaged, and this one has another length: seal it as a new version";
         return Err(ApiError::Conflict(text.into()));
     }
     let mut intent = Intent::new(&app.config.dir, published.digest).map_err(ApiError::internal)?;
     put(app, &published.digest, from, &mut intent).await?;
     intent.done();
-    tracing::warn!(resource = %published.digest, "a published file that was gone is there again");
+    tracing::warn!(resource = %published.digest, "a published file that was gone or damaged is there again");
     Ok(())
 }
 

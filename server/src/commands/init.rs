@@ -209,13 +209,14 @@ publishers = \"{publishers}\"
 sandbox = {local}
 
 [limits]
-# Bytes of a sealed file; uploads under way at once, and of one account (one once half are taken); bytes per second that
+# Bytes of a sealed file, and of all that one account has published; uploads under way at once, and of one account (one once half are taken); bytes per second that
 # one has to bring.
 upload_bytes = {upload_bytes}
+account_bytes = {account_bytes}
 uploads = {uploads}
 uploads_per_account = {uploads_per_account}
 upload_rate = {upload_rate}
-# Connections at once, and of one address. The system has to allow twice as many open files (LimitNOFILE, ulimit -n).
+# Connections at once, and of one address (behind a proxy, requests of one address). The system has to allow twice as many open files (LimitNOFILE, ulimit -n).
 connections = {connections}
 connections_per_address = {connections_per_address}
 # Requests per second and at once, of one address and of one terminal.
@@ -270,6 +271,7 @@ format = \"{format}\"
         listen = config.listen,
         currencies = config.currencies.to_string().split(", ").map(|code| format!("\"{code}\"")).collect::<Vec<_>>().join(", "),
         upload_bytes = config.limits.upload_bytes,
+        account_bytes = config.limits.account_bytes,
         uploads = config.limits.uploads,
         uploads_per_account = config.limits.uploads_per_account,
         upload_rate = config.limits.upload_rate,

@@ -61,7 +61,11 @@ enum Task {
     #[command(subcommand)]
     Resource(sales::ResourceTask),
     /// Looks whether everything is there: the published files, the books, the audit log. Fails when something is not.
-    Check,
+    Check {
+        /// Also reads every published file and compares it with what its publisher signed.
+        #[arg(long)]
+        contents: bool,
+    },
     /// Withdraws a resource: nobody is authorised for it any more, and its publisher cannot restore it.
     Withdraw(sales::Withdraw),
     /// Restores a resource that was withdrawn, by whomever.
@@ -142,7 +146,7 @@ impl Task {
             Self::Merchant(task) => task.run(app).await,
             Self::Codes(task) => task.run(app).await,
             Self::Find(find) => find.run(app).await,
-            Self::Check => check::run(app).await,
+            Self::Check { contents } => check::run(app, contents).await,
             Self::Withdraw(withdraw) => withdraw.run(app).await,
             Self::Restore(restore) => restore.run(app).await,
             Self::Order(task) => task.run(app).await,

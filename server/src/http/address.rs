@@ -2,8 +2,11 @@
 
 use crate::http::app::App;
 use crate::http::forwarded;
+use crate::http::keeping::Keeping;
 use crate::http::monitoring;
 use crate::http::problem::ApiError;
+use crate::http::rate::TooMany;
+use axum::body::Body;
 use axum::extract::{ConnectInfo, FromRequestParts, Request, State};
 use axum::http::request::Parts;
 use axum::middleware::Next;
@@ -64,17 +67,23 @@ pub(crate) async fn gate(
     if of_proxy {
         return next.run(request).await;
     }
-    match app.gates.address.take(address) {
-        Ok(()) => {
-            // Whoever turns out to be counted otherwise is not counted here.
-            request.extensions_mut().insert(ClientAddress(address));
-            next.run(request).await
-        }
-        Err(too_many) => {
-            let mut response = ApiError::from(too_many).into_response();
-            response.extensions_mut().insert(Unheard);
-            response
-        }
+    let unheard = |too_many: TooMany| {
+        let mut response = ApiError::from(too_many).into_response();
+        response.extensions_mut().insert(Unheard);
+        response
+    };
+    if let Err(too_many) = app.gates.address.take(address) {
+        return unheard(too_many);
+    }
+    // Whoever turns out to be counted otherwise is not counted here.
+    request.extensions_mut().insert(ClientAddress(address));
+    // Without a proxy, a client's connections are counted when they come.
+    if !config.behind_proxy {
+        return next.run(request).await;
+    }
+    match app.answering.enter(address) {
+        Some(place) => next.run(request).await.map(|body| Body::new(Keeping::new(body, place))),
+        None => unheard(TooMany { retry_after: 1 }),
     }
 }
 

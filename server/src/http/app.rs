@@ -4,6 +4,8 @@ use crate::catalogue::cover::Covers;
 use crate::catalogue::uploads::Uploads;
 use crate::catalogue::usage::Usages;
 use crate::crypto::secrets::{LookupHash, TokenHash};
+use crate::http::address_buckets::AddressBuckets;
+use crate::http::places::{Caps, Places};
 use crate::http::rate::{Buckets, Rate};
 use crate::identity::passwords::{HashFailed, Passwords};
 use crate::notices::events::Streams;
@@ -35,6 +37,8 @@ pub struct Server {
     pub passwords: Passwords,
     /// Rate limits.
     pub gates: Gates,
+    /// Requests that are being answered, behind a proxy: nobody there has more of them than of connections elsewhere.
+    pub(crate) answering: Arc<Places>,
     /// Uploads that may still begin.
     pub uploads: Arc<Uploads>,
     /// Covers that were opened.
@@ -82,7 +86,7 @@ const CLAIMS_PERIOD: Duration = Duration::from_secs(3600);
 #[derive(Debug)]
 pub struct Gates {
     /// Requests, by address, before anything is known.
-    pub address: Buckets<IpAddr>,
+    pub address: AddressBuckets,
     /// Requests, by terminal key, once it is proven.
     pub terminal: Buckets<Thumbprint>,
     /// Requests, by merchant, whose key is proven.
@@ -103,7 +107,7 @@ pub struct Gates {
     /// Wrong passwords, by account and address: a stranger uses up his own tries, and not the owner's.
     pub sign_in: Buckets<(LookupHash, IpAddr)>,
     /// Wrong passwords, by address: a guesser has many accounts.
-    pub sign_in_address: Buckets<IpAddr>,
+    pub sign_in_address: AddressBuckets,
     /// Wrong passwords, by account, from whatever address. Once they are too many each address has fewer tries, but
     /// never none: an attacker has many addresses, and may not lock the owner out.
     pub sign_in_account: Buckets<LookupHash>,
@@ -114,13 +118,13 @@ pub struct Gates {
     /// Wrong passwords typed to change an account, by browser session.
     pub confirmation: Buckets<TokenHash>,
     /// Accounts asked for, by address. Apart from sign-ins, so that guessing keeps nobody from signing up.
-    pub sign_up: Buckets<IpAddr>,
+    pub sign_up: AddressBuckets,
     /// Accounts asked for with an invitation, by invitation: whoever was invited depends on no address.
     pub invitation: Buckets<TokenHash>,
     /// User codes typed that there are not, by account.
     pub user_code: Buckets<AccountId>,
     /// Device codes asked for, by address.
-    pub device_code: Buckets<IpAddr>,
+    pub device_code: AddressBuckets,
 }
 
 impl Server {
@@ -132,7 +136,7 @@ impl Server {
         let limits = &config.limits;
         let times = |n: u32| Rate::per_period(limits.sign_in_attempts.saturating_mul(n), ATTEMPTS_PERIOD);
         let gates = Gates {
-            address: Buckets::new(Rate::per_second(limits.address_rate, limits.address_burst)),
+            address: AddressBuckets::new(Rate::per_second(limits.address_rate, limits.address_burst)),
             terminal: Buckets::new(Rate::per_second(limits.terminal_rate, limits.terminal_burst)),
             merchant: Buckets::new(Rate::per_second(limits.merchant_rate, limits.merchant_burst)),
             challenges: Buckets::new(Rate::per_period(CHALLENGES, ATTEMPTS_PERIOD)),
@@ -142,17 +146,19 @@ impl Server {
             offers: Buckets::new(Rate::per_second(OFFER_RATE, OFFER_BURST)),
             claims: Buckets::new(Rate::per_period(CLAIMS, CLAIMS_PERIOD)),
             sign_in: Buckets::new(times(1)),
-            sign_in_address: Buckets::new(times(5)),
+            sign_in_address: AddressBuckets::new(times(5)),
             sign_in_account: Buckets::new(times(10)),
             known_browser: Buckets::new(times(1)),
             right_password: Buckets::new(times(10)),
             confirmation: Buckets::new(times(1)),
-            sign_up: Buckets::new(times(5)),
+            sign_up: AddressBuckets::new(times(5)),
             invitation: Buckets::new(times(5)),
             user_code: Buckets::new(times(3)),
-            device_code: Buckets::new(Rate::per_period(limits.device_codes, ATTEMPTS_PERIOD)),
+            device_code: AddressBuckets::new(Rate::per_period(limits.device_codes, ATTEMPTS_PERIOD)),
         };
         let uploads = Arc::new(Uploads::new(limits.uploads, limits.uploads_per_account));
+        let per_address = Some(limits.connections_per_address.max(1));
+        let answering = Places::new(Caps { all: usize::MAX, per_address });
         let (covers, usages, health) = (Covers::default(), Usages::default(), Health::default());
         let (passwords, figures) = (Passwords::new()?, LastFigures::default());
         let (streams, too_fast) = (Arc::new(Streams::new(limits.streams)), TooFast::default());
@@ -161,6 +167,7 @@ impl Server {
             core,
             passwords,
             gates,
+            answering,
             uploads,
             covers,
             usages,

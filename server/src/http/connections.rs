@@ -7,21 +7,19 @@
 //! One rule covers what is idle, what sends half a head and what sends nothing: a connection on which no request is
 //! being answered is closed after [`IDLE`]. What a request's body may take is in `body`.
 
+use crate::http::keeping::Keeping;
+use crate::http::places::{Caps, Place, Places};
 use axum::Router;
-use axum::body::Body;
 use axum::extract::ConnectInfo;
-use bytes::Bytes;
-use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::{Service as _, service_fn};
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
-use parking_lot::{Mutex, MutexGuard};
-use std::collections::HashMap;
 use std::convert::Infallible;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -47,17 +45,9 @@ const TAKEN_IN: Duration = Duration::from_secs(120);
 /// How long nothing is accepted after the system had no room for a connection.
 const NO_ROOM: Duration = Duration::from_millis(200);
 
-/// How many connections there may be.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Caps {
-    pub(crate) all: usize,
-    /// Of one address; `None` when all come from a proxy's.
-    pub(crate) per_address: Option<usize>,
-}
-
 /// Serves until `stopped`, then ends: requests under way within [`LAST_REQUESTS`], everything else at once.
 pub(crate) async fn serve(listener: TcpListener, router: Router, caps: Caps, mut stopped: watch::Receiver<bool>) {
-    let open = Arc::new(Open { caps, addresses: Mutex::default() });
+    let places = Places::new(caps);
     let mut connections = JoinSet::new();
     loop {
         let accepted = tokio::select! {
@@ -78,7 +68,7 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, caps: Caps, mut
             }
         };
         // One too many is closed unheard.
-        let Some(place) = open.enter(peer.ip()) else { continue };
+        let Some(place) = places.enter(peer.ip()) else { continue };
         connections.spawn(connection(stream, peer, router.clone(), stopped.clone(), place));
     }
     drop(listener);
@@ -100,7 +90,7 @@ async fn connection(
     let service = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(ConnectInfo(peer));
         let (answer, guard) = (router.call(request), under_way.begin());
-        async move { Ok::<_, Infallible>(Response::map(answer.await?, |body| Counted { body, _guard: guard })) }
+        async move { Ok::<_, Infallible>(Response::map(answer.await?, |body| Keeping::new(body, guard))) }
     });
     let stream = TokioIo::new(Taken::new(stream, (TAKEN_BYTES, TAKEN_IN)));
     let served = http1::Builder::new().serve_connection(stream, service);
@@ -121,46 +111,6 @@ async fn connection(
     tokio::select! {
         _ = &mut served => {}
         () = patience => {}
-    }
-}
-
-/// The connections that are open.
-struct Open {
-    caps: Caps,
-    addresses: Mutex<HashMap<IpAddr, usize>>,
-}
-
-/// One connection's place among them. Dropping it leaves it.
-struct Place {
-    open: Arc<Open>,
-    address: IpAddr,
-}
-
-impl Open {
-    fn enter(self: &Arc<Self>, address: IpAddr) -> Option<Place> {
-        let address = crate::http::address::network(address);
-        let mut addresses = self.addresses();
-        let all: usize = addresses.values().sum();
-        let own = addresses.get(&address).copied().unwrap_or(0);
-        if all >= self.caps.all || self.caps.per_address.is_some_and(|most| own >= most) {
-            return None;
-        }
-        addresses.insert(address, own + 1);
-        Some(Place { open: Arc::clone(self), address })
-    }
-
-    fn addresses(&self) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
-        self.addresses.lock()
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let mut addresses = self.open.addresses();
-        match addresses.get_mut(&self.address) {
-            Some(own) if *own > 1 => *own -= 1,
-            _ => drop(addresses.remove(&self.address)),
-        }
     }
 }
 
@@ -200,32 +150,6 @@ impl Drop for UnderWay {
         self.0.0.fetch_sub(1, Ordering::SeqCst);
         // The end of an answer is activity too.
         self.0.1.fetch_add(1, Ordering::SeqCst);
-    }
-}
-
-/// The body of an answer; the request counts until it is sent.
-struct Counted {
-    body: Body,
-    _guard: UnderWay,
-}
-
-impl HttpBody for Counted {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.body).poll_frame(context)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
     }
 }
 
@@ -304,19 +228,6 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Taken<S> {
 mod tests {
     use super::*;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-
-    #[test]
-    fn no_address_has_all_the_connections() {
-        let address = |text: &str| text.parse::<IpAddr>().expect("an address");
-        let open = Arc::new(Open { caps: Caps { all: 3, per_address: Some(2) }, addresses: Mutex::default() });
-        let first = open.enter(address("192.0.2.1")).expect("a place");
-        let _second = open.enter(address("192.0.2.1")).expect("a place");
-        assert!(open.enter(address("192.0.2.1")).is_none());
-        let _other = open.enter(address("192.0.2.2")).expect("another's");
-        assert!(open.enter(address("192.0.2.3")).is_none(), "all are taken");
-        drop(first);
-        drop(open.enter(address("192.0.2.1")).expect("given back"));
-    }
 
     #[tokio::test]
     async fn whoever_takes_an_answer_too_slowly_is_cut_off() {

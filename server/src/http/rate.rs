@@ -31,6 +31,12 @@ impl Rate {
         let burst = f64::from(count.max(1));
         Self { burst, per_second: burst / period.as_secs_f64().max(1.0) }
     }
+
+    /// That of so many together.
+    pub(crate) fn times(self, shares: u32) -> Self {
+        let shares = f64::from(shares);
+        Self { burst: self.burst * shares, per_second: self.per_second * shares }
+    }
 }
 
 /// Too many: to be tried again after so long.

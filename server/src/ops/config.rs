@@ -122,6 +122,8 @@ pub enum Publishers {
 pub struct Limits {
     /// Bytes of a sealed file.
     pub upload_bytes: u64,
+    /// Bytes of all sealed files that one account has published. They stay for those who bought them.
+    pub account_bytes: u64,
     /// Uploads under way at once: each may fill the disk up to `upload_bytes`.
     pub uploads: usize,
     /// Uploads of one account under way at once.
@@ -130,7 +132,8 @@ pub struct Limits {
     pub upload_rate: u64,
     /// Connections at once. Each may have a file open as well: the system has to allow twice as many open files.
     pub connections: usize,
-    /// Connections of one address at once. Behind a proxy all are the proxy's, and nothing is counted.
+    /// Connections of one address at once. Behind a proxy, where all connections are the proxy's, requests of one
+    /// client that are being answered.
     pub connections_per_address: usize,
     /// Requests per second from one address, on average.
     pub address_rate: u32,
@@ -248,6 +251,8 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             upload_bytes: UPLOAD_BYTES,
+            // 256 GiB: sixty-four of the largest.
+            account_bytes: 64 * UPLOAD_BYTES,
             uploads: 8,
             // A publisher's own machine, and what publishes for him elsewhere.
             uploads_per_account: 2,
@@ -348,6 +353,7 @@ const KEYS: &[(&[&str], Kind)] = &[
     (&["currencies"], Kind::List),
     (&["trusted_proxies"], Kind::List),
     (&["limits", "upload_bytes"], Kind::Integer),
+    (&["limits", "account_bytes"], Kind::Integer),
     (&["limits", "uploads"], Kind::Integer),
     (&["limits", "uploads_per_account"], Kind::Integer),
     (&["limits", "upload_rate"], Kind::Integer),

@@ -36,6 +36,8 @@ pub(crate) const UPLOADS: &str = "uploads";
 /// By how many seconds the clock may be behind the last time that the database was in use: what a time service sets
 /// right in one step.
 const CLOCK_STEP: u64 = 300;
+/// Files that are looked at at once: a bucket takes its time to answer, and does so to many.
+const LOOKS: usize = 16;
 
 /// Opens the core of the server in a directory.
 ///
@@ -213,16 +215,32 @@ pub struct DamagedFile {
 /// # Errors
 /// [`ServeError::Store`], [`ServeError::Storage`].
 pub async fn damaged_files(store: &dyn Store, objects: &Objects) -> Result<Vec<DamagedFile>, ServeError> {
-    let mut damaged = Vec::new();
+    let digests = every(|after| store.resource_digests(after, PAGE)).map_err(ServeError::from);
+    let looked_at = digests.map_ok(|digest| damaged_file(store, objects, digest)).try_buffered(LOOKS);
+    looked_at.try_filter_map(|damaged| std::future::ready(Ok(damaged))).try_collect().await
+}
+
+/// Where the published resources lie whose files have their length and not the bytes that were published. Reads all of
+/// them.
+///
+/// # Errors
+/// [`ServeError::Store`], [`ServeError::Storage`].
+pub(crate) async fn changed_files(store: &dyn Store, objects: &Arc<Objects>) -> Result<Vec<String>, ServeError> {
+    let mut changed = Vec::new();
     let mut digests = every(|after| store.resource_digests(after, PAGE));
     while let Some(digest) = digests.try_next().await? {
-        let Some(resource) = store.resource(&digest).await? else { continue };
-        let found = objects.find(&digest).await?.map(|file| file.size);
-        if found != Some(resource.size) {
-            damaged.push(DamagedFile { digest, place: objects.place_of(&digest), size: resource.size, found });
+        if damaged_file(store, objects, digest).await?.is_none() && !objects.is_whole(&digest).await? {
+            changed.push(objects.place_of(&digest));
         }
     }
-    Ok(damaged)
+    Ok(changed)
+}
+
+async fn damaged_file(store: &dyn Store, objects: &Objects, digest: Digest) -> Result<Option<DamagedFile>, ServeError> {
+    let Some(resource) = store.resource(&digest).await? else { return Ok(None) };
+    let found = objects.find(&digest).await?.map(|file| file.size);
+    let is_whole = found == Some(resource.size);
+    Ok((!is_whole).then(|| DamagedFile { digest, place: objects.place_of(&digest), size: resource.size, found }))
 }
 
 /// A moment for people and logs.

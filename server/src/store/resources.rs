@@ -32,6 +32,8 @@ pub struct NewResource {
     pub manifest: Manifest,
     /// Bytes of the sealed file.
     pub size: u64,
+    /// Bytes that the files of the account may have together.
+    pub account_bytes: u64,
     /// Every part of the manifest.
     pub parts: Vec<NewPart>,
 }
@@ -51,6 +53,8 @@ pub enum PublishOutcome {
     TooManyVersions,
     /// It is a new one, and the account has [`MAX_RESOURCES`](portcullis_protocol::limits::MAX_RESOURCES).
     TooManyResources,
+    /// The files of the account would have so many bytes, more than they may.
+    TooManyBytes(u64),
     /// An operation that is free at present would open a part that is not public.
     OpensPart(OpenedPart),
     /// Another publisher has published this part.
@@ -221,6 +225,9 @@ pub trait Resources {
 
     /// Searches what is on sale: what is not withdrawn, of publishers whose account is not suspended.
     async fn search(&self, query: SearchQuery) -> Result<SearchPage, StoreError>;
+
+    /// Bytes of all sealed files that an account has published, withdrawn ones too.
+    async fn published_bytes(&self, account: &AccountId) -> Result<u64, StoreError>;
 
     /// The number of the listing that was added last; no page of everything has a higher one.
     async fn newest_listing(&self) -> Result<i64, StoreError>;

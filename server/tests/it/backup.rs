@@ -14,7 +14,8 @@ use portcullis_server::{MASTER_KEY, Parts, Running};
 use std::path::Path;
 use std::process::{Command, Output};
 
-fn run(arguments: &[&str], dir: &Path, origin: &str, database: Option<&DatabaseAddress>) -> Output {
+/// A command as an operator types it beside a server that runs in the test.
+pub(crate) fn run(arguments: &[&str], dir: &Path, origin: &str, database: Option<&DatabaseAddress>) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis-server"));
     if let Some(database) = database {
         command.env("PORTCULLIS_SERVER_DATABASE", database.to_string());

@@ -92,7 +92,14 @@ impl Glutton {
         manifest.description = quotes(MAX_DESCRIPTION);
         manifest.operations[1].name = operation();
         let digest = Digest::of(&random::<32>());
-        let new = NewResource { digest, account: self.account, manifest, size: u64::from(u32::MAX), parts: Vec::new() };
+        let new = NewResource {
+            digest,
+            account: self.account,
+            manifest,
+            size: u64::from(u32::MAX),
+            account_bytes: u64::MAX,
+            parts: Vec::new(),
+        };
         assert_eq!(self.store().publish(new).await.expect("stored"), PublishOutcome::Published);
         digest
     }

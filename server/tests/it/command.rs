@@ -53,8 +53,7 @@ pub(crate) fn refused(output: &Output) -> String {
 
 /// An address on this machine where nobody listens.
 pub(crate) fn free_address() -> String {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-    listener.local_addr().expect("an address").to_string()
+    portcullis_fixtures::ports::free().to_string()
 }
 
 /// A server process, ended with the test.

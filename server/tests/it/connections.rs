@@ -159,6 +159,40 @@ async fn one_address_has_not_all_the_connections() {
     stage.stop().await;
 }
 
+/// All connections are the proxy's: there a client has so many requests that are being answered.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn behind_a_proxy_one_client_has_not_all_the_connections() {
+    let stage = Stage::with(|config| {
+        config.limits.connections_per_address = 3;
+        config.behind_proxy = true;
+        config.trusted_proxies = vec!["127.0.0.0/8".parse().expect("a network")];
+    })
+    .await;
+    let address = stage.running.address();
+    let half = |client: &str| {
+        let mut stream = connect(address);
+        let head = format!(
+            "POST /sign-in HTTP/1.1\r\nhost: x\r\nx-forwarded-for: {client}\r\nconnection: close\r\n\
+             content-type: application/x-www-form-urlencoded\r\ncontent-length: 1000\r\n\r\n"
+        );
+        stream.write_all(head.as_bytes()).expect("sent");
+        stream
+    };
+    let asked = async |client: &str| {
+        let url = format!("{}/.well-known/portcullis", stage.origin);
+        let asked = reqwest::Client::new().get(url).header("x-forwarded-for", client);
+        asked.send().await.expect("answers").status()
+    };
+    let held: Vec<TcpStream> = (1..=3).map(|last| half(&format!("2001:db8:1:2::{last}"))).collect();
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(asked("2001:db8:1:2::9").await, StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(asked("2001:db8:1:3::9").await, StatusCode::OK, "another client of the same proxy");
+    drop(held);
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(asked("2001:db8:1:2::9").await, StatusCode::OK, "given back");
+    stage.stop().await;
+}
+
 #[cfg(unix)]
 #[test]
 fn a_server_that_is_told_to_stop_ends_soon_whatever_hangs_on_it() {

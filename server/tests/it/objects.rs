@@ -338,6 +338,26 @@ async fn a_file_that_is_gone_comes_back_when_its_publisher_uploads_it_again() {
     let back = reqwest::get(&url).await.expect("answers").bytes().await.expect("the file");
     assert_eq!(back.len(), whole.len());
     Sealed::open(back.to_vec()).expect("sealed").verify_blocks().expect("whole");
+
+    // A disk that gives back other bytes, of the same length.
+    let mut rotten = back.to_vec();
+    *rotten.last_mut().expect("bytes") ^= 1;
+    std::fs::write(&file, rotten).expect("damaged");
+    let database = stage.running.app().config.database.clone();
+    let check = |more: &[&str]| {
+        let dir = stage.folder.path();
+        let check = [&["operator", "--dir", ".", "check"], more].concat();
+        let output = crate::backup::run(&check, dir, stage.origin.as_str(), database.as_ref());
+        (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    assert!(check(&[]).0, "its length is right: {}", check(&[]).1);
+    let (is_well, said) = check(&["--contents"]);
+    assert!(!is_well && said.contains("has other bytes than its publisher signed"), "{said}");
+    assert!(said.contains(&shop.resource.to_string()), "{said}");
+    let _: PublishAnswer = shop.terminal.get_yes(&again).await;
+    let back = reqwest::get(&url).await.expect("answers").bytes().await.expect("the file");
+    Sealed::open(back.to_vec()).expect("sealed").verify_blocks().expect("whole");
+    assert!(check(&["--contents"]).0, "{}", check(&["--contents"]).1);
     assert_eq!(intents(stage.folder.path()), 0);
     stage.stop().await;
 }

@@ -7,8 +7,8 @@ use crate::terminal::{Draft, Terminal, rng};
 use portcullis_protocol::age::{Identity, Recipient};
 use portcullis_protocol::sealed::Sealed;
 use portcullis_protocol::wire::{
-    AdoptionRequest, CatalogueEntry, Done, PublishAnswer, PublisherAnswer, RestoreRequest, SearchAnswer, VouchRequest,
-    WithdrawRequest,
+    AdoptionRequest, CatalogueEntry, Done, Problem, PublishAnswer, PublisherAnswer, RestoreRequest, SearchAnswer,
+    VouchRequest, WithdrawRequest,
 };
 use portcullis_protocol::{
     AdoptedVersions, Adoption, Digest, Manifest, PublisherClaim, PublisherName, Reason, SecretKey, SignedManifest,
@@ -487,5 +487,32 @@ async fn a_store_that_approves_publishers_takes_operators_only() {
     let mut terminal: Terminal = stage.customer("ada@example.org").await;
     let key = SecretKey::generate(&mut rng());
     assert_eq!(terminal.send(&claim(&stage.origin, "lumen", &key)).await.status, StatusCode::FORBIDDEN);
+    stage.stop().await;
+}
+
+#[tokio::test]
+async fn an_account_publishes_so_many_bytes_and_no_more() {
+    let stage = Stage::with(|config| config.limits.account_bytes = 20_000).await;
+    let (mut terminal, key) = stage.publisher("lumen").await;
+    let mut refused = None;
+    for version in 0..20 {
+        let file = picture(&terminal, &key, "lumen", &format!("1.{version}.0"));
+        let answer = terminal.send(&upload(&file)).await;
+        if answer.status != StatusCode::OK {
+            refused = Some(answer);
+            break;
+        }
+    }
+    let answer = refused.expect("twenty files have more than 20,000 bytes");
+    assert_eq!(answer.status, StatusCode::CONFLICT);
+    let problem: Problem = answer.problem().expect("a problem");
+    assert!(problem.detail.contains("`limits.account_bytes`"), "{}", problem.detail);
+    // What was refused takes no room, and what another account publishes has its own.
+    let files = std::fs::read_dir(stage.folder.path().join("files")).expect("the folder").flatten();
+    let stored: u64 = files.map(|file| file.metadata().expect("there").len()).sum();
+    assert!((1..=20_000).contains(&stored), "{stored}");
+    let (mut other, its_key) = stage.publisher("marble").await;
+    let again = picture(&other, &its_key, "marble", "1.0.0");
+    assert_eq!(other.send(&upload(&again)).await.status, StatusCode::OK);
     stage.stop().await;
 }

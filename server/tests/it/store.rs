@@ -1,6 +1,6 @@
 //! The store's own promises.
 
-use crate::database::Place;
+use crate::database::{Of, Place};
 use crate::leases::begun;
 use crate::world::{PASSWORD, World, account, approval, fresh, new_account, new_terminal, tokens};
 use portcullis_fixtures::holds;
@@ -241,6 +241,35 @@ async fn a_device_code_is_approved_once_and_only_its_key_gets_the_session() {
     assert_eq!(poll(key).await, session, "it makes one session, told again as long as the answer may be lost");
     core.clock.advance(121);
     assert_eq!(poll(key).await, PollOutcome::Unknown);
+}
+
+/// A terminal may say as often as it likes that an answer got lost.
+#[tokio::test]
+async fn a_session_has_so_many_tokens_however_often_they_are_renewed() {
+    let world = World::new().await;
+    let core = &world.core;
+    let machine = world.machine("ada@example.org").await;
+    let key = machine.key.public().thumbprint();
+    let first = core.secrets.hash_token(TokenRole::Refresh, &machine.refresh);
+    let count =
+        || world.database().number("SELECT count(*) FROM tokens WHERE session = ?1", &[Of::Blob(&machine.session.0.0)]);
+    let mut newest = None;
+    for _ in 0..200 {
+        core.clock.advance(1);
+        let (new, access, refresh) = tokens(core);
+        // In turn: the first one again and again, and each next one.
+        let held = newest.unwrap_or(first);
+        for token in [first, held] {
+            let (lost, ..) = tokens(core);
+            let outcome = core.store.refresh_session(&token, &key, lost).await;
+            assert!(matches!(outcome, Ok(RefreshOutcome::Refreshed | RefreshOutcome::Unknown)), "{outcome:?}");
+        }
+        assert_eq!(core.store.refresh_session(&held, &key, new).await, Ok(RefreshOutcome::Refreshed));
+        let access = core.secrets.hash_token(TokenRole::Access, &access);
+        assert!(core.store.authenticate(&access).await.expect("read").is_some());
+        newest = Some(core.secrets.hash_token(TokenRole::Refresh, &refresh));
+    }
+    assert!((64..=2 * 72).contains(&count()), "{}", count());
 }
 
 #[tokio::test]

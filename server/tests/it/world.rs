@@ -218,7 +218,7 @@ impl World {
                 key: self.core.secrets.wrap_file_key(&digest, name, key),
             })
             .collect();
-        (NewResource { digest, account: self.owner, manifest, size: 1000, parts }, keys)
+        (NewResource { digest, account: self.owner, manifest, size: 1000, account_bytes: u64::MAX, parts }, keys)
     }
 
     pub(crate) async fn publish(&self, name: &str, version: &str) -> (Digest, Vec<(PartName, FileKey)>) {

@@ -226,5 +226,5 @@ fn resource(core: &Core, account: AccountId, key: &SecretKey) -> Result<(NewReso
         commitment: part.commitment,
         key: core.secrets.wrap_file_key(&digest, name, key),
     });
-    Ok((NewResource { digest, account, parts: parts.collect(), manifest, size: 1000 }, keys))
+    Ok((NewResource { digest, account, parts: parts.collect(), manifest, size: 1000, account_bytes: u64::MAX }, keys))
 }

@@ -18,6 +18,7 @@ use object_store::local::LocalFileSystem;
 use object_store::path::Path as Key;
 use object_store::{GetOptions, GetRange, GetResultPayload, ObjectStore, ObjectStoreExt as _};
 use portcullis_protocol::Digest;
+use portcullis_protocol::sealed::{Sealed, SealedError};
 pub(crate) use reader::ObjectReader;
 pub use settings::StorageSettings;
 use std::fs::File;
@@ -183,6 +184,25 @@ impl Objects {
     /// A sealed file that is read at positions, from threads that may wait.
     pub(crate) fn reader(self: &Arc<Self>, digest: &Digest) -> Result<ObjectReader, StorageError> {
         ObjectReader::open(self.clone(), *digest)
+    }
+
+    /// Whether what is stored under a digest is this resource, each block as its publisher signed it. Reads all of it.
+    pub(crate) async fn is_whole(self: &Arc<Self>, digest: &Digest) -> Result<bool, StorageError> {
+        let (objects, wanted) = (self.clone(), *digest);
+        let checked = tokio::task::spawn_blocking(move || {
+            let read = Sealed::open(objects.reader(&wanted)?)
+                .and_then(|sealed| sealed.verify_blocks().map(|()| sealed.digest() == wanted));
+            match read {
+                Err(SealedError::Io(cause)) if cause.kind() != io::ErrorKind::UnexpectedEof => Err(cause),
+                read => Ok(read.unwrap_or(false)),
+            }
+        });
+        let checked = checked.await.map_err(io::Error::other).flatten();
+        checked.map_err(|error| StorageError::Failed {
+            place: self.place_of(digest),
+            what: "read",
+            cause: error.to_string(),
+        })
     }
 
     /// Puts a file of this machine where it belongs. It is durable when this returns; what it lay in before may be

@@ -234,6 +234,10 @@ fn publish(tx: &Tx<'_>, new: &NewResource) -> TxResult<PublishOutcome> {
             return Ok(PublishOutcome::TooManyResources);
         }
     }
+    let bytes = published_bytes(tx, &new.account)?.saturating_add(new.size);
+    if bytes > new.account_bytes {
+        return Ok(PublishOutcome::TooManyBytes(bytes));
+    }
     if let Some(highest) = published.first().filter(|highest| !manifest.version.is_newer_than(&highest.version)) {
         return Ok(PublishOutcome::NotNewer(highest.version.clone()));
     }
@@ -251,6 +255,12 @@ fn publish(tx: &Tx<'_>, new: &NewResource) -> TxResult<PublishOutcome> {
     search::refresh(tx, &manifest.publisher.name, &manifest.name)?;
     tx.log("resource published", Some(&new.account), None, new.digest.as_bytes())?;
     Ok(PublishOutcome::Published)
+}
+
+fn published_bytes(tx: &Tx<'_>, account: &AccountId) -> TxResult<u64> {
+    let sql = "SELECT CAST(coalesce(sum(r.size), 0) AS BIGINT)
+               FROM resources r JOIN publishers p ON p.id = r.publisher WHERE p.owner = ?1";
+    Ok(tx.one(sql, [account.as_bytes()], |row| count(row, 0))?.unwrap_or(0))
 }
 
 fn insert(tx: &Tx<'_>, new: &NewResource, publisher: &PublisherId) -> TxResult<()> {
@@ -375,6 +385,11 @@ impl<D: Database> Resources for D {
 
     async fn search(&self, query: SearchQuery) -> Result<SearchPage, StoreError> {
         self.read_many("search", move |tx| search::search(tx, &query)).await
+    }
+
+    async fn published_bytes(&self, account: &AccountId) -> Result<u64, StoreError> {
+        let account = *account;
+        self.read_many("published bytes", move |tx| published_bytes(tx, &account)).await
     }
 
     async fn newest_listing(&self) -> Result<i64, StoreError> {

@@ -17,12 +17,29 @@ use portcullis_protocol::{AccountId, TerminalId, Thumbprint};
 /// than that, an honest terminal has been answered.
 const REFRESH_GRACE: u64 = 3600;
 
+/// Pairs of tokens that a session has at most, used ones among them: a terminal has one, and a next one whenever an
+/// answer got lost.
+const PAIRS: u32 = 64;
+
 /// Stores a pair of tokens of a session.
 pub(super) fn insert_tokens(tx: &Tx<'_>, session: SessionId, tokens: &NewTokens) -> TxResult<()> {
     for (hash, kind, life) in [(&tokens.access, 0, tokens.access_life), (&tokens.refresh, 1, tokens.refresh_life)] {
         tx.change(
             "INSERT INTO tokens (hash, session, kind, expires_at) VALUES (?1, ?2, ?3, ?4)",
             (hash.as_bytes(), session.0.0, kind, tx.now().plus(life).millis()),
+        )?;
+    }
+    Ok(())
+}
+
+/// Removes what a session has beyond its newest [`PAIRS`].
+fn forget_tokens(tx: &Tx<'_>, session: SessionId) -> TxResult<()> {
+    for kind in [0, 1] {
+        tx.change(
+            "DELETE FROM tokens WHERE session = ?1 AND kind = ?2 AND expires_at <
+                 (SELECT expires_at FROM tokens WHERE session = ?1 AND kind = ?2
+                  ORDER BY expires_at DESC LIMIT 1 OFFSET ?3)",
+            (session.0.0, kind, i64::from(PAIRS - 1)),
         )?;
     }
     Ok(())
@@ -102,6 +119,7 @@ fn refresh(tx: &Tx<'_>, token: &TokenHash, key: &Thumbprint, tokens: &NewTokens)
         }
     }
     insert_tokens(tx, session, tokens)?;
+    forget_tokens(tx, session)?;
     tx.change(
         "UPDATE sessions SET used_at = ?2, expires_at = ?3 WHERE id = ?1",
         (session.0.0, tx.now().millis(), tx.now().plus(tokens.refresh_life).millis()),
