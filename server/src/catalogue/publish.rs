@@ -399,7 +399,8 @@ fn not_newer(refused: &PublishAnswer, published: &Version) -> String {
 }
 
 /// Stores the file of a resource that is published and whose file is gone or damaged: a disk was lost, or restored
-/// without its files. A countersignature of another key has another length only if its form changed: then it is another file.
+/// without its files. A countersignature of another key has another length only if its form changed: then it is another
+/// file.
 async fn bring_back(app: &Server, published: &ResourceFacts, from: &Path, size: u64) -> Result<(), ApiError> {
     let stored = app.core.objects.find(&published.digest).await.map_err(ApiError::internal)?;
     let is_as_long = stored.is_some_and(|stored| stored.size == published.size);

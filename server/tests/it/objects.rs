@@ -333,8 +333,7 @@ async fn a_file_that_is_gone_comes_back_when_its_publisher_uploads_it_again() {
     let url = format!("{}/v1/files/{}", stage.origin, shop.resource);
     std::fs::remove_file(&file).expect("lost");
     assert_eq!(reqwest::get(&url).await.expect("answers").status(), StatusCode::INTERNAL_SERVER_ERROR);
-    let again = upload(&shop.file);
-    let _: PublishAnswer = shop.terminal.get_yes(&again).await;
+    let _: PublishAnswer = shop.terminal.get_yes(&upload(&shop.file)).await;
     let back = reqwest::get(&url).await.expect("answers").bytes().await.expect("the file");
     assert_eq!(back.len(), whole.len());
     Sealed::open(back.to_vec()).expect("sealed").verify_blocks().expect("whole");
@@ -354,7 +353,7 @@ async fn a_file_that_is_gone_comes_back_when_its_publisher_uploads_it_again() {
     let (is_well, said) = check(&["--contents"]);
     assert!(!is_well && said.contains("has other bytes than its publisher signed"), "{said}");
     assert!(said.contains(&shop.resource.to_string()), "{said}");
-    let _: PublishAnswer = shop.terminal.get_yes(&again).await;
+    let _: PublishAnswer = shop.terminal.get_yes(&upload(&shop.file)).await;
     let back = reqwest::get(&url).await.expect("answers").bytes().await.expect("the file");
     Sealed::open(back.to_vec()).expect("sealed").verify_blocks().expect("whole");
     assert!(check(&["--contents"]).0, "{}", check(&["--contents"]).1);
