@@ -235,49 +235,48 @@ pub(crate) async fn publish(app: &App, account: AccountId, incoming: Incoming) -
     }
 
     let account_bytes = app.config.limits.account_bytes;
-    let published = app.core.store.published_bytes(&account).await.map_err(ApiError::internal)?;
-    if published.saturating_add(size) > account_bytes {
-        return Err(too_many_bytes(published.saturating_add(size), account_bytes).into());
+    let resource = NewResource { digest, account, manifest, size, account_bytes, parts };
+    let store = &app.core.store;
+    if let Some(refused) = store.may_publish(&resource).await.map_err(ApiError::internal)? {
+        published(app, &answer, refused)?;
     }
     let mut intent = Intent::new(&app.config.dir, digest).map_err(ApiError::internal)?;
     put(app, &digest, &countersigned.path, &mut intent).await?;
-    let resource = NewResource { digest, account, manifest, size, account_bytes, parts };
     // If this fails, it may have been published all the same.
-    let outcome = app.core.store.publish(resource).await.map_err(ApiError::internal)?;
-    let refused = match outcome {
-        PublishOutcome::Published | PublishOutcome::Already => {
-            intent.done();
-            tracing::info!(resource = %answer.resource, publisher = %answer.publisher, name = %answer.name, version = %answer.version, "published");
-            return Ok(answer);
-        }
+    let outcome = store.publish(resource).await.map_err(ApiError::internal)?;
+    // If something came in between, nobody can name the file: its digest is in no catalogue. But another upload of the
+    // same may be about to publish it, so that the intent stays, and whoever finds it removes the file if nobody has.
+    published(app, &answer, outcome)?;
+    intent.done();
+    tracing::info!(resource = %answer.resource, publisher = %answer.publisher, name = %answer.name, version = %answer.version, "published");
+    Ok(answer)
+}
+
+/// What an outcome means to who publishes.
+fn published(app: &Server, wanted: &PublishAnswer, outcome: PublishOutcome) -> Result<(), ApiError> {
+    Err(match outcome {
+        PublishOutcome::Published | PublishOutcome::Already => return Ok(()),
         PublishOutcome::NotOwner => not_owner(),
-        PublishOutcome::NotNewer(published) => ApiError::Conflict(not_newer(&answer, &published)),
+        PublishOutcome::NotNewer(published) => ApiError::Conflict(not_newer(wanted, &published)),
         PublishOutcome::TooManyVersions => ApiError::Conflict(format!(
             "there are {MAX_VERSIONS} versions, as many as a resource may have: sell it under another name"
         )),
         PublishOutcome::TooManyResources => ApiError::Conflict(format!(
             "this account has published {MAX_RESOURCES} resources, as many as one may: publish a version of one of them"
         )),
-        PublishOutcome::TooManyBytes(bytes) => too_many_bytes(bytes, account_bytes),
+        PublishOutcome::TooManyBytes(bytes) => ApiError::Conflict(format!(
+            "the files of this account would have {bytes} bytes, and may have {}: ask the store's operator, who sets \
+             `limits.account_bytes`",
+            app.config.limits.account_bytes
+        )),
         PublishOutcome::OpensPart(opened) => {
-            ApiError::Conflict(offers::opens_part(&answer.publisher, &answer.name, &opened))
+            ApiError::Conflict(offers::opens_part(&wanted.publisher, &wanted.name, &opened))
         }
         PublishOutcome::CommitmentTaken(part) => ApiError::Conflict(format!(
             "part `{part}`, this very ciphertext, was published here by another publisher, who held its key: seal the \
                  resource again, which encrypts it anew; if the part is yours, tell the store's operator"
         )),
-    };
-    // Nobody can name the file: its digest is in no catalogue. But another upload of the same may be about to publish
-    // it, so that the intent stays, and whoever finds it removes the file when nobody has.
-    drop(intent);
-    Err(refused.into())
-}
-
-fn too_many_bytes(bytes: u64, most: u64) -> ApiError {
-    ApiError::Conflict(format!(
-        "the files of this account would have {bytes} bytes, and may have {most}: ask the store's operator, who sets \
-         `limits.account_bytes`"
-    ))
+    })
 }
 
 /// A sealed file that is what it says, and its copy with this server's countersignature.
@@ -398,13 +397,17 @@ fn not_newer(refused: &PublishAnswer, published: &Version) -> String {
     format!("version {version} of {publisher}/{name} is not newer than {published}: raise the version")
 }
 
-/// Stores the file of a resource that is published and whose file is gone or damaged: a disk was lost, or restored
-/// without its files. A countersignature of another key has another length only if its form changed: then it is another
+/// Stores the file of a resource that is published and whose file is gone: a disk was lost, or restored without its
+/// files. In a folder, also if it is damaged; what a service keeps in a bucket is its own care, and takes minutes to
+/// read. A countersignature of another key has another length only if its form changed: then it is another
 /// file.
 async fn bring_back(app: &Server, published: &ResourceFacts, from: &Path, size: u64) -> Result<(), ApiError> {
     let stored = app.core.objects.find(&published.digest).await.map_err(ApiError::internal)?;
     let is_as_long = stored.is_some_and(|stored| stored.size == published.size);
-    if is_as_long && app.core.objects.is_whole(&published.digest).await.map_err(ApiError::internal)? {
+    let (objects, keys) = (&app.core.objects, &app.core.keys);
+    // One that cannot be read is as good as none.
+    if is_as_long && (objects.folder().is_none() || matches!(objects.is_whole(keys, &published.digest).await, Ok(true)))
+    {
         return Ok(());
     }
     if size != published.size {

@@ -209,14 +209,15 @@ publishers = \"{publishers}\"
 sandbox = {local}
 
 [limits]
-# Bytes of a sealed file, and of all that one account has published; uploads under way at once, and of one account (one once half are taken); bytes per second that
-# one has to bring.
+# Bytes of a sealed file, and of all that one account has published; uploads under way at once, and of one account (one
+# once half are taken); bytes per second that one has to bring.
 upload_bytes = {upload_bytes}
 account_bytes = {account_bytes}
 uploads = {uploads}
 uploads_per_account = {uploads_per_account}
 upload_rate = {upload_rate}
-# Connections at once, and of one address (behind a proxy, requests of one address). The system has to allow twice as many open files (LimitNOFILE, ulimit -n).
+# Connections at once, and of one address (behind a proxy: requests of one address at once). The system has to allow
+# twice as many open files (LimitNOFILE, ulimit -n).
 connections = {connections}
 connections_per_address = {connections_per_address}
 # Requests per second and at once, of one address and of one terminal.

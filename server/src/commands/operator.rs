@@ -62,7 +62,7 @@ enum Task {
     Resource(sales::ResourceTask),
     /// Looks whether everything is there: the published files, the books, the audit log. Fails when something is not.
     Check {
-        /// Also reads every published file and compares it with what its publisher signed.
+        /// Also reads every published file, and checks what its publisher signed and that its key opens it.
         #[arg(long)]
         contents: bool,
     },

@@ -1,13 +1,13 @@
-//! Buckets by the address of a client, and of its site.
+//! Buckets by the address of a client, and by its site, for what is guessed or asked for by hand.
 //!
-//! A client of IPv6 is a network of 2⁶⁴ addresses ([`network`](crate::http::address::network)). A site has up to 65,536
-//! of those (a /48, RFC 6177): whoever changes from one to the next is bounded by what all of them have together.
+//! A client of IPv6 is a network of 2⁶⁴ addresses ([`network`](crate::http::address::network)). Whoever wants it gets a
+//! site of 65,536 of those (a /48): changing from one to the next, he is bounded by what all of them have together.
 
 use crate::http::rate::{Buckets, Rate, TooMany};
 use std::net::IpAddr;
 
-/// How many clients' shares a site has: as many people as sign in at the same time from one company, or from the part
-/// of a mobile network that has its addresses out of one /48.
+/// How many clients' shares a site has: as many as use all of theirs at the same time in one company, or among those
+/// whose provider gives them their addresses out of one /48.
 const SHARES: u32 = 32;
 
 /// A bucket for each client, and for each site of IPv6.
@@ -34,11 +34,11 @@ impl AddressBuckets {
         taken.inspect_err(|_| self.clients.give_back(&client, 1))
     }
 
-    /// Gives back what was taken for something that turned out not to count.
-    pub fn give_back(&self, client: &IpAddr, cost: u32) {
-        self.clients.give_back(client, cost);
-        if let Some(site) = site(*client) {
-            self.sites.give_back(&site, cost);
+    /// Gives back the token that was taken for something that turned out not to count.
+    pub fn give_back(&self, client: IpAddr) {
+        self.clients.give_back(&client, 1);
+        if let Some(site) = site(client) {
+            self.sites.give_back(&site, 1);
         }
     }
 }
@@ -93,7 +93,7 @@ mod tests {
         let buckets = buckets();
         for network in 0..1_000 {
             buckets.take(client(1, network)).expect("given back before");
-            buckets.give_back(&client(1, network), 1);
+            buckets.give_back(client(1, network));
         }
     }
 

@@ -37,7 +37,7 @@ pub struct Server {
     pub passwords: Passwords,
     /// Rate limits.
     pub gates: Gates,
-    /// Requests that are being answered, behind a proxy: nobody there has more of them than of connections elsewhere.
+    /// Requests that are being answered behind a proxy: a client has at most as many as it has connections elsewhere.
     pub(crate) answering: Arc<Places>,
     /// Uploads that may still begin.
     pub uploads: Arc<Uploads>,
@@ -86,7 +86,7 @@ const CLAIMS_PERIOD: Duration = Duration::from_secs(3600);
 #[derive(Debug)]
 pub struct Gates {
     /// Requests, by address, before anything is known.
-    pub address: AddressBuckets,
+    pub address: Buckets<IpAddr>,
     /// Requests, by terminal key, once it is proven.
     pub terminal: Buckets<Thumbprint>,
     /// Requests, by merchant, whose key is proven.
@@ -136,7 +136,7 @@ impl Server {
         let limits = &config.limits;
         let times = |n: u32| Rate::per_period(limits.sign_in_attempts.saturating_mul(n), ATTEMPTS_PERIOD);
         let gates = Gates {
-            address: AddressBuckets::new(Rate::per_second(limits.address_rate, limits.address_burst)),
+            address: Buckets::new(Rate::per_second(limits.address_rate, limits.address_burst)),
             terminal: Buckets::new(Rate::per_second(limits.terminal_rate, limits.terminal_burst)),
             merchant: Buckets::new(Rate::per_second(limits.merchant_rate, limits.merchant_burst)),
             challenges: Buckets::new(Rate::per_period(CHALLENGES, ATTEMPTS_PERIOD)),
@@ -158,7 +158,7 @@ impl Server {
         };
         let uploads = Arc::new(Uploads::new(limits.uploads, limits.uploads_per_account));
         let per_address = Some(limits.connections_per_address.max(1));
-        let answering = Places::new(Caps { all: usize::MAX, per_address });
+        let answering = Places::new(Caps { all: None, per_address });
         let (covers, usages, health) = (Covers::default(), Usages::default(), Health::default());
         let (passwords, figures) = (Passwords::new()?, LastFigures::default());
         let (streams, too_fast) = (Arc::new(Streams::new(limits.streams)), TooFast::default());

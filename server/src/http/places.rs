@@ -9,7 +9,8 @@ use std::sync::Arc;
 /// How many places there may be.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Caps {
-    pub(crate) all: usize,
+    /// Of all together; `None` if something else bounds them.
+    pub(crate) all: Option<usize>,
     /// Of one address; `None` if all come from a proxy's.
     pub(crate) per_address: Option<usize>,
 }
@@ -37,9 +38,9 @@ impl Places {
     pub(crate) fn enter(self: &Arc<Self>, address: IpAddr) -> Option<Place> {
         let address = network(address);
         let mut addresses = self.addresses();
-        let all: usize = addresses.values().sum();
         let own = addresses.get(&address).copied().unwrap_or(0);
-        if all >= self.caps.all || self.caps.per_address.is_some_and(|most| own >= most) {
+        let is_full = self.caps.all.is_some_and(|most| addresses.values().sum::<usize>() >= most);
+        if is_full || self.caps.per_address.is_some_and(|most| own >= most) {
             return None;
         }
         addresses.insert(address, own + 1);
@@ -68,7 +69,7 @@ mod tests {
     #[test]
     fn no_address_has_all_the_places() {
         let address = |text: &str| text.parse::<IpAddr>().expect("an address");
-        let places = Places::new(Caps { all: 3, per_address: Some(2) });
+        let places = Places::new(Caps { all: Some(3), per_address: Some(2) });
         let first = places.enter(address("192.0.2.1")).expect("a place");
         let _second = places.enter(address("192.0.2.1")).expect("a place");
         assert!(places.enter(address("192.0.2.1")).is_none());

@@ -132,8 +132,8 @@ pub struct Limits {
     pub upload_rate: u64,
     /// Connections at once. Each may have a file open as well: the system has to allow twice as many open files.
     pub connections: usize,
-    /// Connections of one address at once. Behind a proxy, where all connections are the proxy's, requests of one
-    /// client that are being answered.
+    /// Connections of one address at once. Behind a proxy, to which all connections belong: requests of one client
+    /// that are being answered.
     pub connections_per_address: usize,
     /// Requests per second from one address, on average.
     pub address_rate: u32,

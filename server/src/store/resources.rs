@@ -186,6 +186,9 @@ pub struct SearchPage {
 /// Resources.
 #[async_trait]
 pub trait Resources {
+    /// Why a resource would not be published, if it would not. What can be refused is so before its file is stored.
+    async fn may_publish(&self, resource: &NewResource) -> Result<Option<PublishOutcome>, StoreError>;
+
     /// Publishes a resource.
     async fn publish(&self, resource: NewResource) -> Result<PublishOutcome, StoreError>;
 
@@ -225,9 +228,6 @@ pub trait Resources {
 
     /// Searches what is on sale: what is not withdrawn, of publishers whose account is not suspended.
     async fn search(&self, query: SearchQuery) -> Result<SearchPage, StoreError>;
-
-    /// Bytes of all sealed files that an account has published, withdrawn ones too.
-    async fn published_bytes(&self, account: &AccountId) -> Result<u64, StoreError>;
 
     /// The number of the listing that was added last; no page of everything has a higher one.
     async fn newest_listing(&self) -> Result<i64, StoreError>;

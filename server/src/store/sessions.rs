@@ -72,6 +72,8 @@ pub enum RefreshOutcome {
     Refreshed,
     /// It was used before, longer ago than an answer can be lost: the whole session has ended.
     Reused,
+    /// Its session was renewed thousands of times, and has ended.
+    TooOften,
     /// Unknown, another key's, past its time, or its session has ended.
     Unknown,
 }

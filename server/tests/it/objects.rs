@@ -338,10 +338,7 @@ async fn a_file_that_is_gone_comes_back_when_its_publisher_uploads_it_again() {
     assert_eq!(back.len(), whole.len());
     Sealed::open(back.to_vec()).expect("sealed").verify_blocks().expect("whole");
 
-    // A disk that gives back other bytes, of the same length.
-    let mut rotten = back.to_vec();
-    *rotten.last_mut().expect("bytes") ^= 1;
-    std::fs::write(&file, rotten).expect("damaged");
+    // A disk that gives back other bytes, of the same length: in the last block of a part, and in what wraps its key.
     let database = stage.running.app().config.database.clone();
     let check = |more: &[&str]| {
         let dir = stage.folder.path();
@@ -349,14 +346,24 @@ async fn a_file_that_is_gone_comes_back_when_its_publisher_uploads_it_again() {
         let output = crate::backup::run(&check, dir, stage.origin.as_str(), database.as_ref());
         (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
     };
-    assert!(check(&[]).0, "its length is right: {}", check(&[]).1);
+    let share = back.windows(10).position(|bytes| bytes == b"-> X25519 ").expect("a wrapped key") + 12;
+    for at in [back.len() - 1, share] {
+        let mut rotten = back.to_vec();
+        rotten[at] ^= 1;
+        std::fs::write(&file, &rotten).expect("damaged");
+        assert!(check(&[]).0, "its length is right: {}", check(&[]).1);
+        let (is_well, said) = check(&["--contents"]);
+        assert!(!is_well && said.contains("has other bytes than were published"), "{said}");
+        assert!(said.contains(&shop.resource.to_string()), "{said}");
+        let _: PublishAnswer = shop.terminal.get_yes(&upload(&shop.file)).await;
+        assert_ne!(std::fs::read(&file).expect("stored"), rotten);
+        assert!(check(&["--contents"]).0, "{}", check(&["--contents"]).1);
+    }
+    // One that cannot be read at all keeps nobody from hearing of the rest.
+    std::fs::remove_file(&file).expect("removed");
+    std::fs::create_dir(&file).expect("something else in its place");
     let (is_well, said) = check(&["--contents"]);
-    assert!(!is_well && said.contains("has other bytes than its publisher signed"), "{said}");
-    assert!(said.contains(&shop.resource.to_string()), "{said}");
-    let _: PublishAnswer = shop.terminal.get_yes(&upload(&shop.file)).await;
-    let back = reqwest::get(&url).await.expect("answers").bytes().await.expect("the file");
-    Sealed::open(back.to_vec()).expect("sealed").verify_blocks().expect("whole");
-    assert!(check(&["--contents"]).0, "{}", check(&["--contents"]).1);
+    assert!(!is_well && said.contains(&shop.resource.to_string()), "{said}");
     assert_eq!(intents(stage.folder.path()), 0);
     stage.stop().await;
 }

@@ -4,6 +4,7 @@ use crate::stage::{
     SMUGGLER, Shop, Stage, catalogue, claim, order, picture, picture_manifest, seal, seal_with, stub, upload,
 };
 use crate::terminal::{Draft, Terminal, rng};
+use crate::world::World;
 use portcullis_protocol::age::{Identity, Recipient};
 use portcullis_protocol::sealed::Sealed;
 use portcullis_protocol::wire::{
@@ -14,7 +15,7 @@ use portcullis_protocol::{
     AdoptedVersions, Adoption, Digest, Manifest, PublisherClaim, PublisherName, Reason, SecretKey, SignedManifest,
     Unverified, Verified, Vouch,
 };
-use portcullis_server::store::{RestoreOutcome, WithdrawOutcome};
+use portcullis_server::store::{NewResource, PublishOutcome, RestoreOutcome, WithdrawOutcome};
 use reqwest::{Method, StatusCode};
 
 #[tokio::test]
@@ -515,4 +516,23 @@ async fn an_account_publishes_so_many_bytes_and_no_more() {
     let again = picture(&other, &its_key, "marble", "1.0.0");
     assert_eq!(other.send(&upload(&again)).await.status, StatusCode::OK);
     stage.stop().await;
+}
+
+/// Two at once see the same sum before either is published: the transaction looks again.
+#[tokio::test]
+async fn files_that_are_published_at_once_are_added_up() {
+    let world = World::new().await;
+    let sized = |version: &str| {
+        let (new, _) = world.new_resource("night-train", version);
+        NewResource { size: 1000, account_bytes: 2500, ..new }
+    };
+    let (first, second) = (sized("1.0.0"), sized("1.1.0"));
+    let store = &world.core.store;
+    // The world has one of a thousand bytes.
+    for new in [&first, &second] {
+        assert_eq!(store.may_publish(new).await, Ok(None));
+    }
+    assert_eq!(store.publish(first).await, Ok(PublishOutcome::Published));
+    assert_eq!(store.may_publish(&second).await, Ok(Some(PublishOutcome::TooManyBytes(3000))));
+    assert_eq!(store.publish(second).await, Ok(PublishOutcome::TooManyBytes(3000)));
 }

@@ -9,6 +9,7 @@ mod intent;
 mod reader;
 mod settings;
 
+use crate::crypto::keys::Keys;
 use bucket::Bucket;
 use bytes::Bytes;
 use futures::stream::{self, BoxStream};
@@ -20,6 +21,7 @@ use object_store::{GetOptions, GetRange, GetResultPayload, ObjectStore, ObjectSt
 use portcullis_protocol::Digest;
 use portcullis_protocol::sealed::{Sealed, SealedError};
 pub(crate) use reader::ObjectReader;
+use reader::{LARGE_WINDOW, WINDOW};
 pub use settings::StorageSettings;
 use std::fs::File;
 use std::io;
@@ -183,15 +185,21 @@ impl Objects {
 
     /// A sealed file that is read at positions, from threads that may wait.
     pub(crate) fn reader(self: &Arc<Self>, digest: &Digest) -> Result<ObjectReader, StorageError> {
-        ObjectReader::open(self.clone(), *digest)
+        ObjectReader::open(self.clone(), *digest, WINDOW)
     }
 
-    /// Whether what is stored under a digest is this resource, each block as its publisher signed it. Reads all of it.
-    pub(crate) async fn is_whole(self: &Arc<Self>, digest: &Digest) -> Result<bool, StorageError> {
-        let (objects, wanted) = (self.clone(), *digest);
+    /// Whether what is stored under a digest is this resource, each block as its publisher signed it, and each part
+    /// opened by its key, which this server can unwrap. Reads all of it.
+    pub(crate) async fn is_whole(self: &Arc<Self>, keys: &Arc<Keys>, digest: &Digest) -> Result<bool, StorageError> {
+        let (objects, keys, wanted) = (self.clone(), keys.clone(), *digest);
         let checked = tokio::task::spawn_blocking(move || {
-            let read = Sealed::open(objects.reader(&wanted)?)
-                .and_then(|sealed| sealed.verify_blocks().map(|()| sealed.digest() == wanted));
+            let read = Sealed::open(ObjectReader::open(objects, wanted, LARGE_WINDOW)?).and_then(|sealed| {
+                sealed.verify_blocks()?;
+                for part in &sealed.manifest().parts {
+                    sealed.unwrap_key(&part.name, [keys.identity()])?;
+                }
+                Ok(sealed.digest() == wanted)
+            });
             match read {
                 Err(SealedError::Io(cause)) if cause.kind() != io::ErrorKind::UnexpectedEof => Err(cause),
                 read => Ok(read.unwrap_or(false)),

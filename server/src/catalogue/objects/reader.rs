@@ -10,7 +10,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::runtime::Handle;
 
 /// Bytes that are fetched at once: what is read of a file is its head, a table, and one part from its beginning on.
-const WINDOW: u64 = 256 * 1024;
+pub(super) const WINDOW: u64 = 256 * 1024;
+/// The same for what is read from its beginning to its end: a service takes some ten milliseconds to begin an answer.
+pub(super) const LARGE_WINDOW: u64 = 8 * 1024 * 1024;
 
 /// Reads a sealed file through a window. Only for threads that may wait, such as those of `spawn_blocking`.
 pub(crate) struct ObjectReader {
@@ -18,20 +20,22 @@ pub(crate) struct ObjectReader {
     digest: Digest,
     size: u64,
     runtime: Handle,
+    /// How many bytes are fetched at once.
+    window_size: u64,
     /// The bytes that were fetched last, and where they begin.
     window: Mutex<(u64, Bytes)>,
 }
 
 impl ObjectReader {
-    pub(super) fn open(objects: Arc<Objects>, digest: Digest) -> Result<Self, StorageError> {
+    pub(super) fn open(objects: Arc<Objects>, digest: Digest, window_size: u64) -> Result<Self, StorageError> {
         let runtime = Handle::current();
         let found = runtime.block_on(objects.find(&digest))?;
         let found = found.ok_or_else(|| StorageError::Missing { place: objects.place_of(&digest) })?;
-        Ok(Self { objects, digest, size: found.size, runtime, window: Mutex::default() })
+        Ok(Self { objects, digest, size: found.size, runtime, window_size, window: Mutex::default() })
     }
 
     fn fetch(&self, start: u64) -> Result<Bytes, io::Error> {
-        let end = start.saturating_add(WINDOW).min(self.size);
+        let end = start.saturating_add(self.window_size).min(self.size);
         self.runtime.block_on(async {
             let pieces = self.objects.read(&self.digest, start..end).await?;
             let fetched = pieces.try_fold(BytesMut::new(), |mut all, piece| async move {

@@ -8,20 +8,18 @@ use anyhow::bail;
 use serde_json::json;
 
 pub(super) async fn run(app: &App, contents: bool) -> anyhow::Result<Report> {
-    let (store, objects) = (&*app.core.store, &app.core.objects);
+    money::ledger(app).await?;
+    let rows = audit::check(&app.core).await?;
     let mut damaged = Vec::new();
-    for file in damaged_files(store, objects).await? {
+    for file in damaged_files(&*app.core.store, &app.core.objects).await? {
         let found = file.found.map_or_else(|| "is missing".to_owned(), |found| format!("has {found} bytes"));
         damaged.push(format!("\n{} {found}, {} were published", file.place, file.size));
     }
     if contents {
-        let changed = changed_files(store, objects).await?;
-        damaged.extend(changed.into_iter().map(|place| format!("\n{place} has other bytes than its publisher signed")));
+        damaged.extend(changed_files(&app.core).await?.into_iter().map(|changed| format!("\n{changed}")));
     }
-    money::ledger(app).await?;
-    let rows = audit::check(&app.core).await?;
     if damaged.is_empty() {
-        let files = if contents { "is as its publisher signed it" } else { "is there" };
+        let files = if contents { "is as it was published" } else { "is there" };
         let text = format!("Every published file {files}, the books balance, and the audit log is as it was written.");
         return Ok(Report { text, json: json!({"ok": true, "audit_rows": rows}) });
     }

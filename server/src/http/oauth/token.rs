@@ -75,6 +75,10 @@ async fn refresh(app: &App, key: &Thumbprint, token: &str) -> Result<TokenAnswer
             tracing::warn!("a refresh token was used again long after it was renewed: its session has ended");
             Err(Code::InvalidGrant.into())
         }
+        RefreshOutcome::TooOften => {
+            tracing::warn!("a session that was renewed thousands of times has ended");
+            Err(Code::InvalidGrant.into())
+        }
         RefreshOutcome::Unknown => Err(Code::InvalidGrant.into()),
     }
 }

@@ -175,7 +175,7 @@ impl Tries {
         }
         gates.sign_in_address.take(address)?;
         // While strangers try this account from many addresses, each address has two tries instead of all of them. It
-        // has them always: nobody is locked out by others.
+        // has them always: nobody is locked out by others, unless 32 of his own /48 try all that they may.
         let counted = gates.sign_in_account.take(lookup).is_ok();
         let cost = if counted { 1 } else { (app.config.limits.sign_in_attempts / 2).max(1) };
         match gates.sign_in.take_many((lookup, address), cost) {
@@ -195,7 +195,7 @@ impl Tries {
         match self {
             Self::Known(account, browser) => gates.known_browser.give_back(&(account, browser), 1),
             Self::Stranger { lookup, address, cost, counted } => {
-                gates.sign_in_address.give_back(&address, 1);
+                gates.sign_in_address.give_back(address);
                 gates.sign_in.give_back(&(lookup, address), cost);
                 if counted {
                     gates.sign_in_account.give_back(&lookup, 1);

@@ -22,6 +22,7 @@ const MIGRATIONS: &[(i64, &str)] = &[
     (23, include_str!("open_orders.sql")),
     (24, include_str!("backlogs.sql")),
     (25, include_str!("payment_events.sql")),
+    (26, include_str!("published_bytes.sql")),
 ];
 /// The lock under which it is done: the first letters of the product's name.
 const LOCK: i64 = 0x706f_7274_6375_6c6c;

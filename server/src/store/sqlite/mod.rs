@@ -59,6 +59,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("open_orders.sql"),
     include_str!("backlogs.sql"),
     include_str!("payment_events.sql"),
+    include_str!("published_bytes.sql"),
 ];
 /// The version of the schema that this program makes.
 pub(crate) const SCHEMA: usize = MIGRATIONS.len();

@@ -213,50 +213,61 @@ fn publish(tx: &Tx<'_>, new: &NewResource) -> TxResult<PublishOutcome> {
     tx.lock(Lock::Account(&new.account))?;
     tx.lock(Lock::Publisher(&manifest.publisher.name))?;
     tx.lock(Lock::Catalogue)?;
-    let owner = tx.one(
-        "SELECT id FROM publishers WHERE name = ?1 AND owner = ?2 AND key = ?3",
-        (manifest.publisher.name.as_str(), new.account.as_bytes(), manifest.publisher.jwk.to_bytes()),
-        |row| octets(row, 0).map(PublisherId),
-    )?;
-    let Some(publisher) = owner else { return Ok(PublishOutcome::NotOwner) };
-    if facts(tx, &new.digest)?.is_some() {
-        return Ok(PublishOutcome::Already);
-    }
     // Everything that can be refused comes before the first write: an outcome is not a rollback.
-    let published = versions(tx, &publisher, &manifest.name)?;
-    if published.len() >= MAX_VERSIONS {
-        return Ok(PublishOutcome::TooManyVersions);
-    }
-    if published.is_empty() {
-        let sql = "SELECT count(*) FROM catalogue c JOIN publishers p ON p.id = c.publisher WHERE p.owner = ?1";
-        let resources = tx.one(sql, [new.account.as_bytes()], |row| count(row, 0))?.unwrap_or(0);
-        if resources >= MAX_RESOURCES {
-            return Ok(PublishOutcome::TooManyResources);
-        }
-    }
-    let bytes = published_bytes(tx, &new.account)?.saturating_add(new.size);
-    if bytes > new.account_bytes {
-        return Ok(PublishOutcome::TooManyBytes(bytes));
-    }
-    if let Some(highest) = published.first().filter(|highest| !manifest.version.is_newer_than(&highest.version)) {
-        return Ok(PublishOutcome::NotNewer(highest.version.clone()));
-    }
-    if let Some(opened) = would_open(tx, &publisher, manifest)? {
-        return Ok(PublishOutcome::OpensPart(opened));
-    }
-    for part in &new.parts {
-        let sql = "SELECT publisher FROM commitments WHERE commitment = ?1";
-        let first = tx.one(sql, [part.commitment.0], |row| octets(row, 0).map(PublisherId))?;
-        if first.is_some_and(|first| first != publisher) {
-            return Ok(PublishOutcome::CommitmentTaken(part.name.clone()));
-        }
-    }
+    let publisher = match may_publish(tx, new)? {
+        Ok(publisher) => publisher,
+        Err(refused) => return Ok(refused),
+    };
     insert(tx, new, &publisher)?;
     search::refresh(tx, &manifest.publisher.name, &manifest.name)?;
     tx.log("resource published", Some(&new.account), None, new.digest.as_bytes())?;
     Ok(PublishOutcome::Published)
 }
 
+/// Whose resource it is, or why it is not published.
+fn may_publish(tx: &Tx<'_>, new: &NewResource) -> TxResult<Result<PublisherId, PublishOutcome>> {
+    let manifest = &new.manifest;
+    let owner = tx.one(
+        "SELECT id FROM publishers WHERE name = ?1 AND owner = ?2 AND key = ?3",
+        (manifest.publisher.name.as_str(), new.account.as_bytes(), manifest.publisher.jwk.to_bytes()),
+        |row| octets(row, 0).map(PublisherId),
+    )?;
+    let Some(publisher) = owner else { return Ok(Err(PublishOutcome::NotOwner)) };
+    if facts(tx, &new.digest)?.is_some() {
+        return Ok(Err(PublishOutcome::Already));
+    }
+    let published = versions(tx, &publisher, &manifest.name)?;
+    if published.len() >= MAX_VERSIONS {
+        return Ok(Err(PublishOutcome::TooManyVersions));
+    }
+    if published.is_empty() {
+        let sql = "SELECT count(*) FROM catalogue c JOIN publishers p ON p.id = c.publisher WHERE p.owner = ?1";
+        let resources = tx.one(sql, [new.account.as_bytes()], |row| count(row, 0))?.unwrap_or(0);
+        if resources >= MAX_RESOURCES {
+            return Ok(Err(PublishOutcome::TooManyResources));
+        }
+    }
+    let bytes = published_bytes(tx, &new.account)?.saturating_add(new.size);
+    if bytes > new.account_bytes {
+        return Ok(Err(PublishOutcome::TooManyBytes(bytes)));
+    }
+    if let Some(highest) = published.first().filter(|highest| !manifest.version.is_newer_than(&highest.version)) {
+        return Ok(Err(PublishOutcome::NotNewer(highest.version.clone())));
+    }
+    if let Some(opened) = would_open(tx, &publisher, manifest)? {
+        return Ok(Err(PublishOutcome::OpensPart(opened)));
+    }
+    for part in &new.parts {
+        let sql = "SELECT publisher FROM commitments WHERE commitment = ?1";
+        let first = tx.one(sql, [part.commitment.0], |row| octets(row, 0).map(PublisherId))?;
+        if first.is_some_and(|first| first != publisher) {
+            return Ok(Err(PublishOutcome::CommitmentTaken(part.name.clone())));
+        }
+    }
+    Ok(Ok(publisher))
+}
+
+/// Bytes of all sealed files that an account has published, withdrawn ones too.
 fn published_bytes(tx: &Tx<'_>, account: &AccountId) -> TxResult<u64> {
     let sql = "SELECT CAST(coalesce(sum(r.size), 0) AS BIGINT)
                FROM resources r JOIN publishers p ON p.id = r.publisher WHERE p.owner = ?1";
@@ -329,6 +340,11 @@ impl<D: Database> Resources for D {
         self.write(Write::ResourcePublish, move |tx| publish(tx, &resource)).await
     }
 
+    async fn may_publish(&self, resource: &NewResource) -> Result<Option<PublishOutcome>, StoreError> {
+        let resource = resource.clone();
+        self.read_many("publishable", move |tx| Ok(may_publish(tx, &resource)?.err())).await
+    }
+
     async fn withdraw(
         &self,
         account: &AccountId,
@@ -385,11 +401,6 @@ impl<D: Database> Resources for D {
 
     async fn search(&self, query: SearchQuery) -> Result<SearchPage, StoreError> {
         self.read_many("search", move |tx| search::search(tx, &query)).await
-    }
-
-    async fn published_bytes(&self, account: &AccountId) -> Result<u64, StoreError> {
-        let account = *account;
-        self.read_many("published bytes", move |tx| published_bytes(tx, &account)).await
     }
 
     async fn newest_listing(&self) -> Result<i64, StoreError> {

@@ -4,7 +4,7 @@ use super::terminals::terminal_at;
 use super::{Database, Lock, Tx, TxResult};
 use crate::crypto::secrets::TokenHash;
 use crate::ops::faults::Write;
-use crate::store::database::row::{bytes, maybe_bytes, maybe_time, octets, time};
+use crate::store::database::row::{bytes, count, maybe_bytes, maybe_time, octets, time};
 use crate::store::{
     Authenticated, ENROL_WITHIN, NewTokens, RefreshOutcome, SESSIONS_LISTED, Session, SessionId, Sessions, SignedOut,
     StoreError,
@@ -17,9 +17,9 @@ use portcullis_protocol::{AccountId, TerminalId, Thumbprint};
 /// than that, an honest terminal has been answered.
 const REFRESH_GRACE: u64 = 3600;
 
-/// Pairs of tokens that a session has at most, used ones among them: a terminal has one, and a next one whenever an
-/// answer got lost.
-const PAIRS: u32 = 64;
+/// Refresh tokens that a session has had at most, within the life of one: hourly renewals of 90 days, and nearly as many
+/// whose answers got lost. Used ones are kept, since whoever uses one again is found by it.
+const RENEWALS: u64 = 4096;
 
 /// Stores a pair of tokens of a session.
 pub(super) fn insert_tokens(tx: &Tx<'_>, session: SessionId, tokens: &NewTokens) -> TxResult<()> {
@@ -27,19 +27,6 @@ pub(super) fn insert_tokens(tx: &Tx<'_>, session: SessionId, tokens: &NewTokens)
         tx.change(
             "INSERT INTO tokens (hash, session, kind, expires_at) VALUES (?1, ?2, ?3, ?4)",
             (hash.as_bytes(), session.0.0, kind, tx.now().plus(life).millis()),
-        )?;
-    }
-    Ok(())
-}
-
-/// Removes what a session has beyond its newest [`PAIRS`].
-fn forget_tokens(tx: &Tx<'_>, session: SessionId) -> TxResult<()> {
-    for kind in [0, 1] {
-        tx.change(
-            "DELETE FROM tokens WHERE session = ?1 AND kind = ?2 AND expires_at <
-                 (SELECT expires_at FROM tokens WHERE session = ?1 AND kind = ?2
-                  ORDER BY expires_at DESC LIMIT 1 OFFSET ?3)",
-            (session.0.0, kind, i64::from(PAIRS - 1)),
         )?;
     }
     Ok(())
@@ -118,8 +105,13 @@ fn refresh(tx: &Tx<'_>, token: &TokenHash, key: &Thumbprint, tokens: &NewTokens)
             return Ok(RefreshOutcome::Reused);
         }
     }
+    // Each is a row. Forgetting the oldest would let a thief hide among his own renewals.
+    let had = "SELECT count(*) FROM tokens WHERE session = ?1 AND kind = 1";
+    if tx.one(had, [session.0.0], |row| count(row, 0))?.unwrap_or(0) >= RENEWALS {
+        end(tx, session)?;
+        return Ok(RefreshOutcome::TooOften);
+    }
     insert_tokens(tx, session, tokens)?;
-    forget_tokens(tx, session)?;
     tx.change(
         "UPDATE sessions SET used_at = ?2, expires_at = ?3 WHERE id = ?1",
         (session.0.0, tx.now().millis(), tx.now().plus(tokens.refresh_life).millis()),

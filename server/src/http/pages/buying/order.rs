@@ -149,7 +149,7 @@ pub(in super::super) fn mark(phase: OrderPhase) -> Markup {
     let (class, text) = match phase {
         OrderPhase::Paid => ("tag", "paid"),
         OrderPhase::Pending => ("tag warm", "pending"),
-        OrderPhase::Declined => ("tag bad", "declined"),
+        OrderPhase::Declined => ("tag off", "not paid"),
         OrderPhase::Refunding => ("tag warm", "being paid back"),
         OrderPhase::Refunded => ("tag off", "paid back"),
         OrderPhase::Disputed => ("tag warm", "disputed"),

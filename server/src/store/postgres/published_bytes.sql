@@ -1,0 +1,2 @@
+-- See ../sqlite/published_bytes.sql.
+CREATE INDEX resources_by_size ON resources (publisher, size);
