@@ -6,8 +6,9 @@ mod fetch;
 mod key;
 mod registry;
 mod serve;
+mod signing_key;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use clap::{Parser, Subcommand};
 use portcullis_mail::{SealedFolder, Templates};
 use portcullis_protocol::text::{counted, json_escaped, shown};
@@ -70,7 +71,7 @@ pub(crate) fn run() -> Result<()> {
         Verb::Registry(verb) => verb.run(open),
         Verb::Lint { folder } => {
             let templates = match folder {
-                Some(folder) => templates_in(&folder)?,
+                Some(folder) => templates_named(&folder)?,
                 None => {
                     let folder = open()?.templates();
                     if !folder.is_dir() {
@@ -87,10 +88,21 @@ pub(crate) fn run() -> Result<()> {
 /// The templates of the folder that was named, else those beside the accounts, if there are any.
 fn templates(named: Option<PathBuf>, home: &SealedFolder) -> Result<Templates> {
     match named {
-        Some(folder) => templates_in(&folder),
+        Some(folder) => templates_named(&folder),
         None if home.templates().is_dir() => templates_in(&home.templates()),
         None => Ok(Templates::none()),
     }
+}
+
+/// Whoever names a folder means one that has templates.
+fn templates_named(folder: &Path) -> Result<Templates> {
+    let templates = templates_in(folder)?;
+    ensure!(
+        !templates.is_empty(),
+        "there is no template in `{}`. Name a folder with files whose names end in `.toml`",
+        folder.display()
+    );
+    Ok(templates)
 }
 
 fn templates_in(folder: &Path) -> Result<Templates> {

@@ -13,7 +13,7 @@ pub(crate) struct Arguments {
     #[arg(long)]
     after: Option<ChangeCursor>,
     /// How many at most
-    #[arg(long, default_value_t = 100)]
+    #[arg(long, default_value = "100", value_parser = limit)]
     limit: usize,
     /// Print JSON
     #[arg(long)]
@@ -29,6 +29,11 @@ impl Arguments {
         }
         print(&page, self.json)
     }
+}
+
+/// With 0, what there is would look like nothing.
+fn limit(text: &str) -> Result<usize, String> {
+    text.parse().ok().filter(|limit| *limit > 0).ok_or_else(|| "write a whole number from 1 on".to_owned())
 }
 
 pub(super) fn print(page: &Page, json: bool) -> Result<()> {

@@ -1,17 +1,15 @@
 //! `portcullis-mail registry`.
 
-use super::{counted, say};
+use super::{counted, say, signing_key};
 use anyhow::{Context as _, Result, ensure};
 use clap::Subcommand;
 use portcullis_mail::{Biller, BillerRegistry, SealedFolder};
-use portcullis_protocol::encoding::{base64url, from_base64url};
-use portcullis_protocol::{PublicKey, SecretKey};
+use portcullis_protocol::PublicKey;
+use portcullis_protocol::encoding::{Octets, base64url};
 use serde::{Deserialize, Serialize};
-use std::fs::{self, OpenOptions};
-use std::io::Write as _;
+use std::fs;
 use std::path::PathBuf;
 use std::time::SystemTime;
-use zeroize::Zeroizing;
 
 /// The kind and name of the sealed file with the registry that is in use.
 const KIND: &str = "registry";
@@ -19,16 +17,16 @@ const CURRENT: &str = "current";
 
 #[derive(Subcommand)]
 pub(crate) enum Verb {
-    /// Make a key to sign registries with, and print its public half
+    /// Make a key to sign registries with, and print its public half; of one that is there already, print that
     Key {
-        /// The file to write it to, which must not exist
+        /// The file to write it to, or that it is in
         file: PathBuf,
     },
     /// Sign a list of billers, written in TOML, and print the registry
     Sign {
         /// The list: `[[billers]]` with `id`, `name`, `domains`, and if you like `ibans` and `currency`
         list: PathBuf,
-        /// The key file
+        /// The file that `registry key` wrote
         #[arg(long)]
         key: PathBuf,
     },
@@ -59,26 +57,22 @@ impl Verb {
     pub(crate) fn run(self, open: impl FnOnce() -> Result<SealedFolder>) -> Result<()> {
         match self {
             Self::Key { file } => {
-                let mut seed = Zeroizing::new([0; 32]);
-                getrandom::fill(&mut *seed).context("no random bytes")?;
-                let mut options = OpenOptions::new();
-                options.write(true).create_new(true);
-                #[cfg(unix)]
-                std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-                let mut made = options.open(&file).with_context(|| format!("cannot make {}", file.display()))?;
-                let text = Zeroizing::new(base64url(&*seed));
-                made.write_all(text.as_bytes()).and_then(|()| made.sync_all()).context("cannot write the key")?;
-                say(&base64url(&SecretKey::from_seed(&seed).public().to_bytes()))
+                let key = match signing_key::create(&file)? {
+                    Some(key) => key,
+                    None => {
+                        let key = signing_key::read(&file)?;
+                        eprintln!("{} was there already, and is kept. Its public half:", file.display());
+                        key
+                    }
+                };
+                say(&base64url(&key.public().to_bytes()))
             }
             Self::Sign { list, key } => {
                 let text = fs::read_to_string(&list).with_context(|| format!("cannot read {}", list.display()))?;
                 let list: List = toml::from_str(&text).with_context(|| format!("{} is not a list", list.display()))?;
-                let seed =
-                    Zeroizing::new(fs::read_to_string(&key).with_context(|| format!("cannot read {}", key.display()))?);
-                let seed = Zeroizing::new(from_base64url(seed.trim()).context("the key file is damaged")?);
-                let seed: &[u8; 32] = seed.as_slice().try_into().context("the key file is damaged")?;
+                let key = signing_key::read(&key)?;
                 let iat = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
-                say(&BillerRegistry { iat, billers: list.billers }.sign(&SecretKey::from_seed(seed))?)
+                say(&BillerRegistry { iat, billers: list.billers }.sign(&key)?)
             }
             Self::Use { file, key } => {
                 let registry = fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
@@ -114,7 +108,11 @@ fn in_use(folder: &SealedFolder) -> Result<Option<InUse>> {
 }
 
 fn public_key(text: &str) -> Result<PublicKey> {
-    let bytes = from_base64url(text.trim()).context("the key is not one that `registry key` prints")?;
-    let bytes: &[u8; 32] = bytes.as_slice().try_into().context("the key is not one that `registry key` prints")?;
-    PublicKey::from_bytes(bytes).context("the key is not one that `registry key` prints")
+    let bytes: Option<Octets<32>> = text.trim().parse().ok();
+    bytes.and_then(|bytes| PublicKey::from_bytes(&bytes.0).ok()).with_context(|| {
+        format!(
+            "`{}` is no public key. Write what `portcullis-mail registry key FILE` prints: 43 letters, digits, `-` and `_`",
+            text.chars().take(80).collect::<String>()
+        )
+    })
 }

@@ -1,0 +1,67 @@
+//! The key that registries are signed with, in a file: a private JSON Web Key (RFC 8037 section 2), readable by its
+//! owner alone.
+
+use anyhow::{Context as _, Result, anyhow, bail};
+use portcullis_folders::{is_exposed, private_file};
+use portcullis_protocol::SecretKey;
+use portcullis_protocol::encoding::Octets;
+use serde::{Deserialize, Serialize};
+use std::fs::File;
+use std::io::{self, Read as _, Write as _};
+use std::path::Path;
+use zeroize::{Zeroize as _, Zeroizing};
+
+/// A key file has about 140 bytes; more is another file.
+const MAX_FILE: u64 = 4096;
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PrivateJwk {
+    crv: String,
+    kty: String,
+    x: Octets<32>,
+    d: Octets<32>,
+}
+
+/// Writes a new key. Returns nothing if a file is there already: it is never touched.
+pub(super) fn create(path: &Path) -> Result<Option<SecretKey>> {
+    let mut file = match private_file().write(true).create_new(true).open(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(None),
+        opened => opened.with_context(|| format!("cannot make `{}`", path.display()))?,
+    };
+    let mut seed = Zeroizing::new([0; 32]);
+    getrandom::fill(&mut *seed).context("no random bytes")?;
+    let key = SecretKey::from_seed(&seed);
+    let (crv, kty) = ("Ed25519".into(), "OKP".into());
+    let mut jwk = PrivateJwk { crv, kty, x: Octets(key.public().to_bytes()), d: Octets(*seed) };
+    let mut text = Zeroizing::new(serde_json::to_vec(&jwk)?);
+    jwk.d.0.zeroize();
+    text.push(b'\n');
+    let written = file.write_all(&text).and_then(|()| file.sync_all());
+    written.with_context(|| format!("cannot write `{}`. Delete it, and try again", path.display()))?;
+    Ok(Some(key))
+}
+
+/// Reads a key. Any 32 bytes would do as one, so the file has to say that it is one, and whose other half it is.
+pub(super) fn read(path: &Path) -> Result<SecretKey> {
+    let shown = path.display();
+    let file = File::open(path)
+        .with_context(|| format!("cannot read the key `{shown}`. To make one: portcullis-mail registry key FILE"))?;
+    if is_exposed(path) {
+        bail!("other users can read the key `{shown}`. Run: chmod 600 '{shown}'")
+    }
+    let mut text = Zeroizing::new(Vec::new());
+    file.take(MAX_FILE).read_to_end(&mut text).with_context(|| format!("cannot read the key `{shown}`"))?;
+    let mut jwk: PrivateJwk = serde_json::from_slice(&text).map_err(|_| other(path))?;
+    let key = SecretKey::from_seed(&jwk.d.0);
+    jwk.d.0.zeroize();
+    let is_key = jwk.kty == "OKP" && jwk.crv == "Ed25519" && key.public().to_bytes() == jwk.x.0;
+    if is_key { Ok(key) } else { Err(other(path)) }
+}
+
+fn other(path: &Path) -> anyhow::Error {
+    anyhow!(
+        "`{}` is not a key to sign registries with. Name the file that `portcullis-mail registry key` wrote",
+        path.display()
+    )
+}
