@@ -1,13 +1,14 @@
 //! A mailbox to read: which server, which user, whose mail it is.
 
 use crate::renewal::Renewal;
-use crate::sealed_folder::{FolderError, SealedFolder};
+use crate::sealed_folder::{FolderError, FolderLock, SealedFolder};
 use portcullis_protocol::Digest;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
 use std::str::FromStr;
+use tokio_rustls::rustls::pki_types::ServerName;
 use zeroize::Zeroizing;
 
 /// The kind of sealed file that accounts are.
@@ -31,6 +32,18 @@ pub enum AccountError {
     /// Not a server.
     #[error("`{0}` is not a server. Write its host name, or the https address of the JMAP session or token endpoint")]
     Server(String),
+    /// A host name and a port in one.
+    #[error("`{0}` has a port in it. Write the host name alone, and the port as --port PORT")]
+    ServerWithPort(String),
+    /// Port 0.
+    #[error("no server has the port 0. Leave --port out for the usual one, or name the one that your provider names")]
+    Port,
+    /// Nothing where something has to stand.
+    #[error("the {0} is empty. Write what your provider tells you")]
+    Empty(&'static str),
+    /// Not a domain.
+    #[error("`{0}` is not the domain of a forwarder. Write it as example.org")]
+    Forwarder(String),
     /// Line breaks or the like in what is sent to a server.
     #[error("the {0} has a line break or another control character in it")]
     Control(&'static str),
@@ -43,7 +56,9 @@ pub enum AccountError {
     #[error("the settings of account `{0}` cannot be read. Remove the account and add it again")]
     Unreadable(AccountName),
     /// The certificate file.
-    #[error("`{path}` has no certificate in PEM form: {cause}")]
+    #[error(
+        "no certificate can be read from `{path}`: {cause}. Name a file in PEM form, with `-----BEGIN CERTIFICATE-----` in it"
+    )]
     Certificate {
         /// The file.
         path: String,
@@ -253,7 +268,7 @@ pub struct Account {
 }
 
 impl Account {
-    /// Checks what will be sent to a server.
+    /// Checks what will be sent to a server, and whether one can be asked at all.
     ///
     /// # Errors
     /// [`AccountError`].
@@ -272,12 +287,34 @@ impl Account {
         {
             return Err(AccountError::Server(renewal.endpoint.chars().take(80).collect()));
         }
-        let host = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':' | '[' | ']');
-        let good = match self.protocol {
+        for (what, text) in [("user", &self.user), ("mailbox's name", &self.mailbox)] {
+            if text.is_empty() {
+                return Err(AccountError::Empty(what));
+            }
+        }
+        if let Some(domain) = self.forwarders.iter().find(|domain| ascii_domain(domain).is_none()) {
+            return Err(AccountError::Forwarder(domain.chars().take(80).collect()));
+        }
+        self.check_server()?;
+        self.authority.as_deref().map_or(Ok(()), |path| crate::source::certificates(path).map(drop))
+    }
+
+    fn check_server(&self) -> Result<(), AccountError> {
+        let shown = || self.server.chars().take(80).collect();
+        let is_host = |text: &str| ServerName::try_from(text.trim_matches(['[', ']'])).is_ok();
+        let is_port = |text: &str| text.parse::<u16>().is_ok();
+        let is_server = match self.protocol {
             Protocol::Jmap => crate::source::session_url(&self.server).is_some(),
-            Protocol::Imap | Protocol::Pop3 => !self.server.is_empty() && self.server.chars().all(host),
+            Protocol::Imap | Protocol::Pop3 => is_host(&self.server),
         };
-        if good { Ok(()) } else { Err(AccountError::Server(self.server.chars().take(80).collect())) }
+        match self.server.rsplit_once(':') {
+            _ if is_server && self.port == 0 => Err(AccountError::Port),
+            _ if is_server => Ok(()),
+            Some((host, port)) if self.protocol != Protocol::Jmap && is_host(host) && is_port(port) => {
+                Err(AccountError::ServerWithPort(shown()))
+            }
+            _ => Err(AccountError::Server(shown())),
+        }
     }
 
     /// Stores the account, sealed. One of the same name is replaced.
@@ -305,6 +342,22 @@ impl Account {
         Ok(serde_json::from_slice(&plain).map_err(|_| AccountError::Unreadable(name.clone()))?)
     }
 
+    /// Loads an account that no other process works on until the lock is dropped.
+    ///
+    /// # Errors
+    /// As [`Account::load`].
+    pub fn load_locked(folder: &SealedFolder, name: &AccountName) -> Result<(Self, FolderLock), crate::MailError> {
+        let lock = folder.lock_account(name)?;
+        // Whoever waited finds what others have changed meanwhile.
+        match Self::load(folder, name) {
+            Err(crate::MailError::Account(error @ AccountError::Unknown(_))) => {
+                lock.remove()?;
+                Err(error.into())
+            }
+            loaded => Ok((loaded?, lock)),
+        }
+    }
+
     /// The names of all accounts, sorted.
     ///
     /// # Errors
@@ -313,12 +366,16 @@ impl Account {
         Ok(folder.names(KIND)?.iter().filter_map(|name| name.parse().ok()).collect())
     }
 
-    /// Removes the account. Records of its bills stay.
+    /// Removes the account, also one that cannot be read. Records of its bills stay.
     ///
     /// # Errors
-    /// [`FolderError`].
-    pub fn remove(folder: &SealedFolder, name: &AccountName) -> Result<(), FolderError> {
-        folder.remove(KIND, name.as_str())
+    /// [`crate::MailError`] if there is none, or it cannot be removed.
+    pub fn remove(folder: &SealedFolder, name: &AccountName) -> Result<(), crate::MailError> {
+        let lock = folder.lock_account(name)?;
+        let was_there = Self::names(folder)?.contains(name);
+        folder.remove(KIND, name.as_str())?;
+        lock.remove()?;
+        if was_there { Ok(()) } else { Err(AccountError::Unknown(name.clone()).into()) }
     }
 
     /// What tells the mailbox from others, whatever the account is called: a cursor says nothing about another one.

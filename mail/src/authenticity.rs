@@ -11,7 +11,7 @@
 mod dns;
 mod form;
 
-use crate::account::Account;
+use crate::account::{Account, ascii_domain};
 use crate::iban::Iban;
 use crate::limits::MAX_SIGNATURES;
 use crate::mail::Mail;
@@ -403,7 +403,9 @@ async fn forwarder_vouches(
         return false;
     }
     // Every hand that the mail went through has to be trusted: any of them could have changed it and sealed that.
-    let is_own = |domain: &str| account.forwarders.iter().any(|own| own.eq_ignore_ascii_case(domain));
+    let is_own = |domain: &str| {
+        account.forwarders.iter().filter_map(|own| ascii_domain(own)).any(|own| own.eq_ignore_ascii_case(domain))
+    };
     let seals = message.as_headers.iter().map(|seal| (&*seal.header.s, &*seal.header.d));
     let last = message.ams_headers.last().map(|signature| (&*signature.header.s, &*signature.header.d));
     let keys: Vec<(&str, &str)> = seals.chain(last).collect();

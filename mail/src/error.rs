@@ -2,7 +2,9 @@
 
 use crate::account::AccountError;
 use crate::sealed_folder::FolderError;
+use std::error::Error;
 use std::io;
+use tokio_rustls::rustls;
 
 /// Why a run over a mailbox ended early. What was read before is kept.
 #[derive(Debug, thiserror::Error)]
@@ -23,6 +25,22 @@ pub enum MailError {
         server: String,
         /// What is wrong.
         cause: String,
+    },
+    /// What answers does not speak TLS.
+    #[error(
+        "{server} does not speak TLS there. Check the port; if it is one at which IMAP or POP3 begins in the clear, as 143 and 110, add the account with --starttls"
+    )]
+    NoTls {
+        /// Host and port.
+        server: String,
+    },
+    /// Nothing was said in the clear.
+    #[error(
+        "{server} did not begin to speak. If the port is one at which TLS comes first, as 993 and 995, add the account without --starttls; if it is not, try again later"
+    )]
+    NoGreeting {
+        /// Host and port.
+        server: String,
     },
     /// The credentials were refused.
     #[error("{server} refused the sign-in. Check user and password; some providers want a password per application")]
@@ -74,6 +92,26 @@ pub enum MailError {
 impl MailError {
     pub(crate) fn unreachable(server: &str, cause: &io::Error) -> Self {
         Self::Unreachable { server: server.into(), cause: cause.to_string() }
+    }
+
+    /// What went wrong below HTTP, by the innermost error: the outer ones only say that a request was not sent.
+    pub(crate) fn http(server: &str, error: reqwest::Error) -> Self {
+        let server = server.to_owned();
+        let error = error.without_url();
+        let mut cause: &(dyn Error + 'static) = &error;
+        loop {
+            // An error of input and output has another one in it, which it does not name as its source.
+            let inner = cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+            match inner.map(|inner| -> &(dyn Error + 'static) { inner }).or_else(|| cause.source()) {
+                Some(inner) => cause = inner,
+                None => break,
+            }
+        }
+        match cause.downcast_ref() {
+            Some(rustls::Error::InvalidMessage(_)) => Self::NoTls { server },
+            Some(error) => Self::Untrusted { server, cause: error.to_string() },
+            None => Self::Unreachable { server, cause: cause.to_string() },
+        }
     }
 
     pub(crate) fn protocol(server: &str, what: &'static str) -> Self {

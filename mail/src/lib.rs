@@ -45,5 +45,5 @@ pub use portcullis_protocol::Date;
 pub use record::{BillRecord, Level};
 pub use registry::{Biller, BillerRegistry, RegistryError};
 pub use renewal::{Renewal, sign_in};
-pub use sealed_folder::{FolderError, SealedFolder};
+pub use sealed_folder::{FolderError, FolderLock, SealedFolder};
 pub use source::{Changes, Cursor, Fetched, MailId, Source, connect};

@@ -88,10 +88,7 @@ async fn renew(account: &mut Account, now: u64) -> Result<(), MailError> {
         form.append_pair("client_secret", &renewal.client_secret);
     }
     let request = client.post(url).header("Content-Type", "application/x-www-form-urlencoded").body(form.finish());
-    let unreachable = |error: reqwest::Error| MailError::Unreachable {
-        server: endpoint.clone(),
-        cause: error.without_url().to_string(),
-    };
+    let unreachable = |error| MailError::http(&endpoint, error);
     let mut answer = request.send().await.map_err(unreachable)?;
     if answer.status().as_u16() != 200 {
         return Err(refused());

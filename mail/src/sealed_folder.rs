@@ -80,7 +80,25 @@ pub struct SealedFolder {
 
 /// Held while one process works on an account. Dropping it lets others go on.
 #[derive(Debug)]
-pub struct FolderLock(#[expect(dead_code, reason = "the open file holds the lock")] File);
+pub struct FolderLock {
+    #[expect(dead_code, reason = "the open file holds the lock")]
+    file: File,
+    path: PathBuf,
+}
+
+impl FolderLock {
+    /// Removes the file of a lock that nobody needs any more. Whoever waits for it makes it anew.
+    pub(crate) fn remove(self) -> Result<(), FolderError> {
+        if cfg!(not(unix)) {
+            // A file that is open goes late there, or not at all, and whoever waits for it could not tell.
+            return Ok(());
+        }
+        match fs::remove_file(&self.path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(FolderError::io("remove", &self.path, &error)),
+            _ => Ok(()),
+        }
+    }
+}
 
 impl SealedFolder {
     /// Opens the folder, or makes it with a new key.
@@ -242,11 +260,19 @@ impl SealedFolder {
     fn lock_file(&self, name: &str) -> Result<FolderLock, FolderError> {
         let path = self.root.join(name);
         let lock = || -> io::Result<File> {
-            let file = private_file().write(true).create(true).truncate(false).open(&path)?;
-            file.lock()?;
-            Ok(file)
+            loop {
+                let file = private_file().write(true).create(true).truncate(false).open(&path)?;
+                file.lock()?;
+                // Who had it before may have removed it, and a third made it anew.
+                if is_at(&file, &path)? {
+                    return Ok(file);
+                }
+            }
         };
-        lock().map(FolderLock).map_err(|error| FolderError::io("lock", &path, &error))
+        match lock() {
+            Ok(file) => Ok(FolderLock { file, path }),
+            Err(error) => Err(FolderError::io("lock", &path, &error)),
+        }
     }
 
     /// Where a person puts templates: data without a secret, so it lies there as it is.
@@ -285,6 +311,25 @@ fn random(bytes: &mut [u8]) {
     getrandom::fill(bytes).expect("the operating system gives random bytes");
 }
 
+/// Whether the open file is the one that a path leads to.
+fn is_at(file: &File, path: &Path) -> io::Result<bool> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt as _;
+        let held = file.metadata()?;
+        match fs::metadata(path) {
+            Ok(found) => Ok((found.dev(), found.ino()) == (held.dev(), held.ino())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = (file, path);
+        Ok(true)
+    }
+}
+
 fn make_private(path: &Path) -> Result<(), FolderError> {
     let failed = |Unprotected { action, cause }| FolderError::io(action, path, &cause);
     portcullis_folders::make_private(path).map_err(failed)
@@ -321,6 +366,32 @@ mod tests {
             fs::write(path("accounts", "main"), changed).expect("write");
             assert!(open("accounts", "main").is_err(), "byte {at}");
         }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_lock_that_was_removed_is_held_by_one_of_those_who_waited() {
+        use std::sync::atomic::{AtomicUsize, Ordering};
+        let home = tempfile::tempdir().expect("a folder");
+        let folder = SealedFolder::open(home.path().join("mail")).expect("open");
+        let name = "main".parse().expect("a name");
+        let holders = AtomicUsize::new(0);
+        let first = folder.lock_account(&name).expect("locked");
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    for _ in 0..50 {
+                        let lock = folder.lock_account(&name).expect("locked");
+                        assert_eq!(holders.fetch_add(1, Ordering::SeqCst), 0, "two hold it");
+                        std::thread::sleep(std::time::Duration::from_micros(50));
+                        holders.fetch_sub(1, Ordering::SeqCst);
+                        lock.remove().expect("removed");
+                    }
+                });
+            }
+            first.remove().expect("removed");
+        });
+        assert!(!folder.root.join("lock-main").exists());
     }
 
     #[cfg(unix)]

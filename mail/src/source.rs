@@ -11,6 +11,7 @@ use portcullis_protocol::Digest;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
+pub(crate) use connection::certificates;
 pub(crate) use jmap::{client, session_url};
 
 /// Where a mailbox stood when its list of new mails was last taken.

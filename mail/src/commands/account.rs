@@ -34,8 +34,8 @@ pub(crate) struct Add {
     /// The server's host name; with JMAP the https address of its session resource
     #[arg(long)]
     server: String,
-    /// The port, if it is not the usual one
-    #[arg(long)]
+    /// The port, if it is not the usual one; with JMAP it stands in the address
+    #[arg(long, value_parser = port)]
     port: Option<u16>,
     /// Begin TLS by STARTTLS or STLS, as older servers want it
     #[arg(long)]
@@ -56,9 +56,9 @@ pub(crate) struct Add {
     /// A file with what the provider gave with that name, if anything
     #[arg(long, value_name = "FILE", requires = "token_endpoint")]
     client_secret: Option<PathBuf>,
-    /// The IMAP mailbox
-    #[arg(long, default_value = "INBOX")]
-    mailbox: String,
+    /// The IMAP mailbox, if it is not INBOX
+    #[arg(long)]
+    mailbox: Option<String>,
     /// An address that bills are sent to; repeat it for each
     #[arg(long = "address", required = true)]
     addresses: Vec<Address>,
@@ -82,7 +82,13 @@ impl Verb {
         match self {
             Self::Add(add) => add.run(folder),
             Self::List => {
-                for name in Account::names(folder)? {
+                let names = Account::names(folder)?;
+                if names.is_empty() {
+                    eprintln!(
+                        "No mailboxes. To add one: portcullis-mail account add NAME --server HOST --user USER --address ADDRESS"
+                    );
+                }
+                for name in names {
                     let account = Account::load(folder, &name)?;
                     let addresses: Vec<&str> = account.addresses.iter().map(Address::as_str).collect();
                     say(&format!("{name}\t{}\t{}\t{}", account.protocol, account.server, addresses.join(", ")))?;
@@ -90,12 +96,6 @@ impl Verb {
                 Ok(())
             }
             Self::Remove { name } => {
-                let _lock = folder.lock_account(&name)?;
-                Account::load(folder, &name).map(drop).or_else(|error| match error {
-                    // One that cannot be read can still be forgotten.
-                    portcullis_mail::MailError::Account(portcullis_mail::AccountError::Unreadable(_)) => Ok(()),
-                    error => Err(error),
-                })?;
                 Account::remove(folder, &name)?;
                 say(&format!("forgot {name}"))
             }
@@ -113,7 +113,13 @@ impl Add {
             (ProtocolArgument::Pop3, _) => (Protocol::Pop3, 110),
             (ProtocolArgument::Jmap, _) => (Protocol::Jmap, 443),
         };
-        let secret = secret()?;
+        if protocol == Protocol::Jmap {
+            ensure!(self.port.is_none(), "with JMAP the port stands in the address: leave --port out");
+            ensure!(!self.starttls, "JMAP begins with TLS: leave --starttls out");
+        }
+        if protocol != Protocol::Imap {
+            ensure!(self.mailbox.is_none(), "only IMAP has mailboxes to choose from: leave --mailbox out");
+        }
         let authority = self.authority.map(std::path::absolute).transpose().context("the certificate's path")?;
         let client_secret = match &self.client_secret {
             Some(file) => {
@@ -123,33 +129,45 @@ impl Add {
             }
             None => Zeroizing::default(),
         };
-        let (secret, renewal) = match (self.token_endpoint, self.client_id) {
+        let renewal = match (self.token_endpoint, self.client_id) {
             (Some(endpoint), Some(client)) => {
-                let renewal = Renewal { endpoint, client, client_secret, refresh_token: secret, expires: 0 };
-                (Secret::Token(Zeroizing::default()), Some(renewal))
+                Some(Renewal { endpoint, client, client_secret, refresh_token: Zeroizing::default(), expires: 0 })
             }
-            _ if self.token => (Secret::Token(secret), None),
-            _ => (Secret::Password(secret), None),
+            _ => None,
         };
-        let account = Account {
+        let mut account = Account {
             name: self.name,
             protocol,
             server: self.server,
             port: self.port.unwrap_or(usual),
             encryption,
             user: self.user,
-            secret,
-            mailbox: self.mailbox,
+            secret: Secret::Token(Zeroizing::default()),
+            mailbox: self.mailbox.unwrap_or_else(|| "INBOX".to_owned()),
             addresses: self.addresses,
             forwarders: self.forwarders,
             authority,
             renewal,
         };
+        // Nobody types a password for what cannot work.
         account.check()?;
-        let _lock = folder.lock_account(&account.name)?;
+        let secret = secret()?;
+        match &mut account.renewal {
+            Some(renewal) => renewal.refresh_token = secret,
+            None if self.token => account.secret = Secret::Token(secret),
+            None => account.secret = Secret::Password(secret),
+        }
+        account.check()?;
+        let name = &account.name;
+        let _lock = folder.lock_account(name)?;
+        let done = if Account::names(folder)?.contains(name) { "replaced the settings of" } else { "added" };
         account.store(folder)?;
-        say(&format!("added {}. Next: portcullis-mail fetch {}", account.name, account.name))
+        say(&format!("{done} {name}. Next: portcullis-mail fetch {name}"))
     }
+}
+
+fn port(text: &str) -> Result<u16, String> {
+    text.parse().map_err(|_| "write a number from 1 to 65535, or leave it out for the usual port".to_owned())
 }
 
 /// Asked for at a terminal, else the first line of standard input.

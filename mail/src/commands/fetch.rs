@@ -17,8 +17,9 @@ pub(crate) struct Arguments {
     /// A folder of templates, in place of `templates` beside the accounts
     #[arg(long, env = "PORTCULLIS_MAIL_TEMPLATES")]
     templates: Option<PathBuf>,
-    /// A resolver that you trust, such as 127.0.0.1:53. Without one, only keys that DNSSEC proves are trusted
-    #[arg(long, env = "PORTCULLIS_MAIL_RESOLVER")]
+    /// The address of a resolver that you trust, such as 127.0.0.1, with its port if that is not 53. Without one, only
+    /// keys that DNSSEC proves are trusted
+    #[arg(long, env = "PORTCULLIS_MAIL_RESOLVER", value_parser = resolver)]
     resolver: Option<SocketAddr>,
     /// Print JSON
     #[arg(long)]
@@ -27,9 +28,7 @@ pub(crate) struct Arguments {
 
 impl Arguments {
     pub(crate) fn run(self, folder: &SealedFolder) -> Result<()> {
-        // Whoever waits here finds what others have changed meanwhile.
-        let _lock = folder.lock_account(&self.name)?;
-        let account = Account::load(folder, &self.name)?;
+        let (account, _lock) = Account::load_locked(folder, &self.name)?;
         let templates = templates(self.templates, folder)?;
         let registry = registry::current(folder)?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -81,6 +80,13 @@ impl Arguments {
         }
         Ok(())
     }
+}
+
+/// The address of a name server, at the usual port (RFC 1035 section 4.2) unless it has one.
+fn resolver(text: &str) -> Result<SocketAddr, String> {
+    let at_usual_port = || Some(SocketAddr::new(text.trim_matches(['[', ']']).parse().ok()?, 53));
+    let found = text.parse().ok().or_else(at_usual_port).filter(|at: &SocketAddr| at.port() != 0);
+    found.ok_or_else(|| "write its IP address, with the port if that is not 53, such as 127.0.0.1:5353".to_owned())
 }
 
 /// Where the ledger ends; `None` if it is new.

@@ -11,9 +11,9 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsConnector;
-use tokio_rustls::rustls::pki_types::pem::PemObject as _;
+use tokio_rustls::rustls::pki_types::pem::{self, PemObject as _};
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
-use tokio_rustls::rustls::{ClientConfig, crypto::aws_lc_rs};
+use tokio_rustls::rustls::{self, ClientConfig, RootCertStore, crypto::aws_lc_rs};
 
 /// Bytes read at once.
 const CHUNK: usize = 16 * 1024;
@@ -56,9 +56,13 @@ impl Plain {
         let untrusted = |cause: String| MailError::Untrusted { server: self.server.clone(), cause };
         let name = ServerName::try_from(self.host.clone()).map_err(|error| untrusted(error.to_string()))?;
         let shaken = timeout(CONNECT_TIMEOUT, TlsConnector::from(self.config).connect(name, self.tcp)).await;
-        let stream = shaken
-            .map_err(|_| MailError::Silent { server: self.server.clone() })?
-            .map_err(|error| untrusted(error.to_string()))?;
+        let stream =
+            shaken.map_err(|_| MailError::Silent { server: self.server.clone() })?.map_err(|error| {
+                match error.get_ref().and_then(|cause| cause.downcast_ref()) {
+                    Some(rustls::Error::InvalidMessage(_)) => MailError::NoTls { server: self.server.clone() },
+                    _ => untrusted(error.to_string()),
+                }
+            })?;
         let asked = (Instant::now(), 0);
         Ok(Connection { server: self.server, stream: Box::new(stream), buffer: Vec::new(), at: 0, received: 0, asked })
     }
@@ -75,7 +79,10 @@ impl Plain {
         agreed: fn(&[u8]) -> Option<bool>,
     ) -> Result<Connection, MailError> {
         let refused = |what| MailError::Protocol { server: self.server.clone(), what };
-        let greeting = line_in_the_clear(&mut self.tcp, &self.server).await?;
+        let greeting = line_in_the_clear(&mut self.tcp, &self.server).await.map_err(|error| match error {
+            MailError::Silent { server } => MailError::NoGreeting { server },
+            error => error,
+        })?;
         if !greeted(&greeting) {
             return Err(refused("its greeting is not that of a server that lets us sign in"));
         }
@@ -216,11 +223,19 @@ fn tls(server: &str, authority: Option<&Path>) -> Result<Arc<ClientConfig>, Mail
 }
 
 /// The certificates of a PEM file.
-pub(super) fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, AccountError> {
+pub(crate) fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, AccountError> {
     let failed = |cause: String| AccountError::Certificate { path: path.display().to_string(), cause };
-    let read = CertificateDer::pem_file_iter(path).map_err(|error| failed(error.to_string()))?;
-    let all = read.collect::<Result<Vec<_>, _>>().map_err(|error| failed(error.to_string()))?;
-    if all.is_empty() { Err(failed("it is empty".into())) } else { Ok(all) }
+    let unreadable = |error: pem::Error| match error {
+        pem::Error::Io(error) => failed(error.to_string()),
+        _ => failed("it is damaged".into()),
+    };
+    let read = CertificateDer::pem_file_iter(path).map_err(unreadable)?;
+    let all = read.collect::<Result<Vec<_>, _>>().map_err(unreadable)?;
+    let mut roots = RootCertStore::empty();
+    for certificate in &all {
+        roots.add(certificate.clone()).map_err(|_| failed("what it calls a certificate is none".into()))?;
+    }
+    if all.is_empty() { Err(failed("there is none in it".into())) } else { Ok(all) }
 }
 
 /// How long the next bytes may take, so long after something was asked and with so many bytes of the answer there. One

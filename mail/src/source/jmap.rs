@@ -77,7 +77,7 @@ pub(crate) fn client(account: &Account, server: &str) -> Result<reqwest::ClientB
     // A redirect would carry the credentials elsewhere.
     let mut builder = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).referer(false);
     if let Some(authority) = &account.authority {
-        for certificate in super::connection::certificates(authority)? {
+        for certificate in super::certificates(authority)? {
             let certificate = reqwest::Certificate::from_der(&certificate)
                 .map_err(|error| MailError::Untrusted { server: server.to_owned(), cause: error.to_string() })?;
             builder = builder.add_root_certificate(certificate);
@@ -115,10 +115,7 @@ impl Jmap {
             Secret::Password(password) => request.basic_auth(&self.user, Some(&**password)),
             Secret::Token(token) => request.bearer_auth(&**token),
         };
-        let unreachable = |error: reqwest::Error| MailError::Unreachable {
-            server: self.server.clone(),
-            cause: error.without_url().to_string(),
-        };
+        let unreachable = |error| MailError::http(&self.server, error);
         let mut answer = request.send().await.map_err(unreachable)?;
         match answer.status().as_u16() {
             200 => {}

@@ -3,7 +3,7 @@
 use crate::servers::{Certificates, Talk, serve};
 use crate::signer::sign;
 use crate::stage::{account, fetcher, records, registry};
-use portcullis_mail::{Account, Encryption, Fetcher, MailError, SealedFolder, Summary, connect, fetch};
+use portcullis_mail::{Account, Encryption, Fetcher, MailError, Protocol, SealedFolder, Summary, connect, fetch};
 use std::sync::Arc;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
@@ -184,6 +184,64 @@ async fn starttls_takes_over_nothing_that_was_said_in_the_clear() {
         let heard = heard.await.expect("ended");
         assert!(!String::from_utf8_lossy(&heard).contains("AUTHENTICATE"), "credentials in the clear");
     }
+}
+
+/// A port that talks in the clear to whoever connects, or says nothing.
+async fn in_the_clear(said: &'static [u8]) -> u16 {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
+    let port = listener.local_addr().expect("address").port();
+    tokio::spawn(async move {
+        let mut open = Vec::new();
+        while let Ok((mut tcp, _)) = listener.accept().await {
+            let _ = tcp.write_all(said).await;
+            open.push(tcp);
+        }
+    });
+    port
+}
+
+#[tokio::test]
+async fn a_port_without_tls_is_called_that() {
+    let port = in_the_clear(b"* OK IMAP4rev1 ready, and a good day to you\r\n").await;
+    let imap = Account { port, ..account() };
+    let pop3 = Account { protocol: Protocol::Pop3, ..imap.clone() };
+    let jmap =
+        Account { protocol: Protocol::Jmap, server: format!("https://localhost:{port}/session"), ..imap.clone() };
+    for account in [imap, pop3, jmap] {
+        let listed = match connect(&account).await {
+            Ok(mut source) => source.changes(None).await.map(drop),
+            Err(error) => Err(error),
+        };
+        let error = listed.expect_err("no TLS");
+        let said = error.to_string();
+        assert!(matches!(error, MailError::NoTls { .. }) && said.contains("--starttls"), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn what_goes_wrong_below_http_is_named() {
+    let home = tempfile::tempdir().expect("a folder");
+    let port = serve(&Certificates::make(home.path()), |with| talk(with, Lie::None)).await.port();
+    let list = async |port: u16| {
+        let server = format!("https://localhost:{port}/session");
+        let mut source =
+            connect(&Account { protocol: Protocol::Jmap, server, ..account() }).await.expect("not asked yet");
+        source.changes(None).await.expect_err("no JMAP")
+    };
+    let stranger = list(port).await;
+    assert!(matches!(stranger, MailError::Untrusted { .. }), "{stranger}");
+    let free = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port").local_addr().expect("address").port();
+    let nobody = list(free).await.to_string();
+    assert!(nobody.contains("Connection refused"), "{nobody}");
+}
+
+#[tokio::test]
+#[ignore = "slow: a client that waits for a greeting waits a minute"]
+async fn a_port_that_says_nothing_in_the_clear_may_want_tls_first() {
+    let account = Account { port: in_the_clear(b"").await, encryption: Encryption::StartTls, ..account() };
+    let Err(error) = connect(&account).await else { panic!("nobody spoke") };
+    let said = error.to_string();
+    assert!(matches!(error, MailError::NoGreeting { .. }) && said.contains("without --starttls"), "{said}");
 }
 
 #[tokio::test]
