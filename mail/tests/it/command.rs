@@ -161,6 +161,176 @@ fn from_a_mailbox_to_printed_bills() {
     assert!(String::from_utf8_lossy(&gone.stderr).contains("there is no account `other`"));
 }
 
+/// What a command says that refuses.
+fn refused(output: &Output) -> String {
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success(), "{}{said}", String::from_utf8_lossy(&output.stdout));
+    said
+}
+
+#[test]
+fn an_account_that_cannot_work_is_refused_before_its_password_is_asked_for() {
+    let outside = tempfile::tempdir().expect("a folder");
+    let home = outside.path().join("home");
+    let at = |name: &str| outside.path().join(name).display().to_string();
+    std::fs::write(at("text.pem"), "no certificate\n").expect("written");
+    std::fs::write(at("half.pem"), "-----BEGIN CERTIFICATE-----\nAAAA\n").expect("written");
+    std::fs::write(at("none.pem"), "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n").expect("written");
+    let (text, half, none) = (at("text.pem"), at("half.pem"), at("none.pem"));
+    let (absent, folder) = (at("absent.pem"), at(""));
+    let jmap = "https://jmap.example/session";
+    let add = |more: &[&str]| {
+        let mut words = vec!["account", "add", "main", "--address", USER];
+        for (option, usual) in [("--server", "imap.example"), ("--user", "kim")] {
+            if !more.contains(&option) {
+                words.extend([option, usual]);
+            }
+        }
+        command(&home, &[&words, more].concat(), "")
+    };
+    for (arguments, expected) in [
+        (
+            &["--server", "127.0.0.1:1"][..],
+            "`127.0.0.1:1` has a port in it. Write the host name alone, and the port as --port",
+        ),
+        (&["--server", "[::1]:993"], "has a port in it"),
+        (&["--server", "imap example"], "is not a server"),
+        (&["--server", ""], "is not a server"),
+        (&["--port", "0"], "no server has the port 0"),
+        (&["--port", "imaps"], "write a number from 1 to 65535"),
+        (&["--port", "65536"], "write a number from 1 to 65535"),
+        (&["--user", ""], "the user is empty"),
+        (&["--mailbox", ""], "the mailbox's name is empty"),
+        (&["--forwarder", "nobody"], "`nobody` is not the domain of a forwarder"),
+        (&["--authority", &absent], "No such file"),
+        (&["--authority", &folder], "Is a directory"),
+        (&["--authority", &text], "there is none in it. Name a file in PEM form"),
+        (&["--authority", &half], "it is damaged. Name a file in PEM form"),
+        (&["--authority", &none], "what it calls a certificate is none"),
+        (&["--protocol", "jmap", "--server", jmap, "--port", "8443"], "leave --port out"),
+        (&["--protocol", "jmap", "--server", jmap, "--starttls"], "leave --starttls out"),
+        (&["--protocol", "pop3", "--mailbox", "Bills"], "leave --mailbox out"),
+        (&["--protocol", "jmap", "--server", "jmap.example:8443"], "or the https address of the JMAP session"),
+        // The control: nothing is wrong, so the password is asked for, and there is none.
+        (&["--server", "[::1]", "--port", "1993", "--forwarder", "Forward.example"], "the password is empty"),
+        (&["--protocol", "jmap", "--server", jmap], "the password is empty"),
+    ] {
+        let said = refused(&add(arguments));
+        assert!(said.contains(expected), "{arguments:?}: {said}");
+    }
+    assert_eq!(ok(&command(&home, &["account", "list"], "")), "");
+}
+
+#[test]
+fn a_mailbox_is_replaced_by_that_word_and_leaves_no_lock_behind() {
+    let outside = tempfile::tempdir().expect("a folder");
+    let home = outside.path().join("home");
+    let add = |server: &str| {
+        let add = ["account", "add", "main", "--server", server, "--user", "kim", "--address", USER];
+        ok(&command(&home, &add, "secret\n"))
+    };
+    let none = command(&home, &["account", "list"], "");
+    assert_eq!(ok(&none), "");
+    let said = String::from_utf8_lossy(&none.stderr).into_owned();
+    assert!(said.contains("No mailboxes") && said.contains("portcullis-mail account add"), "{said}");
+    assert_eq!(add("one.example"), "added main. Next: portcullis-mail fetch main\n");
+    assert_eq!(add("two.example"), "replaced the settings of main. Next: portcullis-mail fetch main\n");
+    assert_eq!(ok(&command(&home, &["account", "list"], "")), format!("main\timap\ttwo.example\t{USER}\n"));
+
+    for arguments in [&["account", "remove", "nosuch"][..], &["fetch", "nosuch"]] {
+        assert!(refused(&command(&home, arguments, "")).contains("there is no account `nosuch`"), "{arguments:?}");
+    }
+    // One that cannot be read can be forgotten as well.
+    std::fs::write(home.join("accounts").join("main"), "damaged").expect("written");
+    assert_eq!(ok(&command(&home, &["account", "remove", "main"], "")), "forgot main\n");
+    #[cfg(unix)]
+    {
+        let left = walk(&home);
+        assert_eq!(left, [home.join("key")], "{left:?}");
+    }
+}
+
+#[test]
+fn a_registry_is_signed_by_a_key_that_was_made_for_it() {
+    let outside = tempfile::tempdir().expect("a folder");
+    let home = outside.path().join("home");
+    let at = |name: &str| outside.path().join(name).display().to_string();
+    std::fs::write(at("billers.toml"), "billers = []\n").expect("written");
+    let sign = |key: &str| command(&home, &["registry", "sign", &at("billers.toml"), "--key", &at(key)], "");
+    let public = ok(&command(&home, &["registry", "key", &at("key")], ""));
+    let again = command(&home, &["registry", "key", &at("key")], "");
+    assert_eq!(ok(&again), public, "its public half, as at first");
+    assert!(String::from_utf8_lossy(&again.stderr).contains("was there already, and is kept"));
+    ok(&sign("key"));
+
+    // Any 32 bytes would do as a key, such as a store's `master.key`.
+    let write = |name: &str, text: &str| {
+        std::fs::write(at(name), text).expect("written");
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt as _;
+            std::fs::set_permissions(at(name), std::fs::Permissions::from_mode(0o600)).expect("a mode");
+        }
+    };
+    write("master.key", &format!("{}\n", "A".repeat(43)));
+    let key = std::fs::read_to_string(at("key")).expect("read");
+    write("halves", &key.replace(public.trim(), &"A".repeat(43)));
+    for other in ["master.key", "halves"] {
+        let expected = "is not a key to sign registries with. Name the file that `portcullis-mail registry key` wrote";
+        for said in [sign(other), command(&home, &["registry", "key", &at(other)], "")] {
+            let said = refused(&said);
+            assert!(said.contains(expected), "{other}: {said}");
+        }
+    }
+    assert!(refused(&sign("absent")).contains("portcullis-mail registry key FILE"));
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        std::fs::set_permissions(at("key"), std::fs::Permissions::from_mode(0o644)).expect("a mode");
+        assert!(refused(&sign("key")).contains("chmod 600"));
+    }
+
+    std::fs::write(at("billers.jws"), "x").expect("written");
+    for key in ["abc", "", &"A".repeat(43)] {
+        let said = refused(&command(&home, &["registry", "use", &at("billers.jws"), "--key", key], ""));
+        let expected =
+            format!("error: `{key}` is no public key. Write what `portcullis-mail registry key FILE` prints");
+        assert!(said.starts_with(&expected) && !said.contains("slice"), "{said}");
+    }
+}
+
+#[test]
+fn an_address_of_a_resolver_needs_no_port_and_a_limit_is_a_number() {
+    let outside = tempfile::tempdir().expect("a folder");
+    let fetch = |resolver: &str| command(outside.path(), &["fetch", "nosuch", "--resolver", resolver], "");
+    for good in ["127.0.0.1", "127.0.0.1:5353", "::1", "[::1]", "[::1]:53"] {
+        assert!(refused(&fetch(good)).contains("there is no account"), "{good}");
+    }
+    for bad in ["localhost", "127.0.0.1:0", "127.0.0.1:dns", ""] {
+        let said = refused(&fetch(bad));
+        assert!(said.contains("write its IP address, with the port if that is not 53"), "{bad}: {said}");
+    }
+    for bad in ["0", "-1", "many"] {
+        let said = refused(&command(outside.path(), &["bills", "nosuch", &format!("--limit={bad}")], ""));
+        assert!(said.contains("write a whole number from 1 on"), "{bad}: {said}");
+    }
+}
+
+#[test]
+fn a_folder_that_is_named_for_its_templates_has_some() {
+    let outside = tempfile::tempdir().expect("a folder");
+    let home = outside.path().join("home");
+    let empty = outside.path().join("empty");
+    std::fs::create_dir(&empty).expect("a folder");
+    let lint = |folder: &Path| refused(&command(&home, &["lint", &folder.display().to_string()], ""));
+    assert!(lint(Path::new("/no/such/folder")).contains("cannot read `/no/such/folder`"));
+    assert!(lint(&empty).contains("there is no template in"));
+    let add = ["account", "add", "main", "--server", "imap.example", "--user", "kim", "--address", USER];
+    ok(&command(&home, &add, "secret\n"));
+    let fetched = refused(&command(&home, &["fetch", "main", "--templates", &empty.display().to_string()], ""));
+    assert!(fetched.contains("there is no template in"), "{fetched}");
+}
+
 /// The key of the folder goes to where a command finds it, and the accounts stay readable.
 #[cfg(unix)]
 #[test]
