@@ -7,6 +7,7 @@ use portcullis_protocol::seal::{SealError, SealRefused};
 use portcullis_protocol::sealed::SealedError;
 
 use crate::failure::{Failure, chain};
+use crate::payment::OTHER_MEANS;
 
 impl From<ClientError> for Failure {
     fn from(error: ClientError) -> Self {
@@ -58,7 +59,10 @@ impl From<ClientError> for Failure {
             ClientError::Name(_) => {
                 "write publisher/name or publisher/name@version; or choose a store with --server URL"
             }
-            ClientError::Rollback { .. } => "name the older version: publisher/name@version",
+            ClientError::Rollback { resource, offered, .. } => {
+                let fix = format!("if you want the older one: `portcullis install {resource}@{offered}`");
+                return Self::new(message, fix);
+            }
             ClientError::VersionReused { .. } => {
                 "do not install it, and ask the publisher; `portcullis remove NAME` first if you must"
             }
@@ -82,7 +86,7 @@ impl From<ClientError> for Failure {
                 "wait for the store's decision: `portcullis codes` shows where the order stands"
             }
             ClientError::PublisherForgotten { .. } => "do it again, and compare the words of the key",
-            ClientError::Declined => "use another means of payment: --payment PROVIDER:TOKEN",
+            ClientError::Declined => OTHER_MEANS,
             ClientError::Ambiguous(_) => "choose one: --offer ID",
             ClientError::File { .. } => "check the path and that you may read it",
             _ => "see `portcullis help`",

@@ -321,7 +321,7 @@ mod tests {
             }
         }
         words.extend(word);
-        let name = if words.iter().any(|word| word == "new") { "lake" } else { "acme/lake" };
+        let name = if words.iter().any(|word| word == "new" || word == "merchant") { "lake" } else { "acme/lake" };
         let filled = |word: String| match word.as_str() {
             "NAME" => name.to_owned(),
             "URL" | "http://STORE" => "https://store.example".to_owned(),

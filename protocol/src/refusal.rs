@@ -72,7 +72,7 @@ registry! {
     PaymentRequired, "payment-required", 402, 20, Server, "The account holds no rights for this operation.", "Buy one of the offers: `portcullis buy NAME`.";
     RateLimited, "rate-limited", 429, 21, Server, "Too many requests.", "Wait as long as the answer says, then try again.";
     TerminalUnknown, "terminal-unknown", 401, 22, Server, "The billing server does not know this terminal.", "Sign in again: `portcullis login URL`.";
-    TerminalRevoked, "terminal-revoked", 403, 23, Server, "This terminal was revoked.", "If that was not you, ask the store's operator why; then sign in again: `portcullis login URL`.";
+    TerminalRevoked, "terminal-revoked", 403, 23, Server, "This terminal was revoked.", "Its account's owner or the store's operator did it; if you do not know why, ask them. Then sign in again: `portcullis login URL`.";
     NotSignedIn, "not-signed-in", 401, 24, Server, "Nobody is signed in on this terminal, or the sign-in has ended.", "Sign in: `portcullis login URL`.";
     AccountSuspended, "account-suspended", 403, 25, Server, "The account is suspended.", "Ask the store why; nothing on this terminal can change it.";
     StatusCodeUnknown, "status-code-unknown", 404, 26, Server, "The billing status code is not this server's, or belongs to another terminal.", "Run the operation again; it requests a new code.";

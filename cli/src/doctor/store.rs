@@ -91,12 +91,6 @@ fn signed_in(pin: &Pin, found: ServerCheckup) -> Finding {
     const CHECK: &str = "signed-in";
     let login = format!("portcullis login {}", pin.origin);
     match (found.terminal, found.signed_in, found.account) {
-        (Err(error), ..) | (_, Err(error), _) => Finding::wrong(AREA, CHECK, error, login),
-        (Ok(false), ..) => Finding::wrong(AREA, CHECK, "this terminal's keys for it are gone", login),
-        (_, Ok(false), _) => Finding::warning(AREA, CHECK, "nobody is signed in", login),
-        (_, _, Some(Ok(account))) => {
-            Finding::ok(AREA, CHECK, format_args!("signed in as {}; the store signed that just now", account.account))
-        }
         (_, _, Some(Err(error))) => {
             let failure = Failure::from(error);
             let mend = match failure.reason() {
@@ -105,6 +99,12 @@ fn signed_in(pin: &Pin, found: ServerCheckup) -> Finding {
                 _ => failure.fix().to_owned(),
             };
             Finding::wrong(AREA, CHECK, &failure, mend)
+        }
+        (Err(error), ..) | (_, Err(error), _) => Finding::wrong(AREA, CHECK, error, login),
+        (Ok(false), ..) => Finding::wrong(AREA, CHECK, "this terminal's keys for it are gone", login),
+        (_, Ok(false), _) => Finding::warning(AREA, CHECK, "nobody is signed in", login),
+        (_, _, Some(Ok(account))) => {
+            Finding::ok(AREA, CHECK, format_args!("signed in as {}; the store signed that just now", account.account))
         }
         (Ok(true), Ok(true), None) => Finding::wrong(AREA, CHECK, "the sign-in cannot be used", login),
     }

@@ -15,7 +15,7 @@ use portcullis_protocol::wire::{MerchantStatus, WebhookKeys};
 use portcullis_protocol::{Origin, Reason, SecretKey};
 
 use crate::doctor::{Finding, clock};
-use crate::failure::Failure;
+use crate::failure::{Failure, Outcome};
 
 /// What is looked at.
 pub(crate) struct Endpoint<'a> {
@@ -28,17 +28,9 @@ pub(crate) struct Endpoint<'a> {
 impl Endpoint<'_> {
     /// Looks at everything that can be looked at: without an answer of the store there is nothing to send.
     pub(crate) async fn examine(&self) -> Vec<Finding> {
-        let status = match self.desk.status().await {
+        let status = match status(self.desk).await {
             Ok(status) => status,
-            Err(error) => {
-                let failure = Failure::from(error);
-                let failure = match failure.reason() {
-                    Some(Reason::MerchantUnknown) => failure
-                        .with_fix("register first: `portcullis merchant register NAME --title TEXT --webhook URL`"),
-                    _ => failure,
-                };
-                return vec![Finding::failed("key", "known", &failure)];
-            }
+            Err(failure) => return vec![Finding::failed("key", "known", &failure)],
         };
         let mut findings = store::standing(&status);
         // Against what the store has just signed.
@@ -50,6 +42,21 @@ impl Endpoint<'_> {
         findings.extend(store::orders(self.desk, &status).await);
         findings
     }
+}
+
+/// How the merchant stands. One whose key the store does not know has not registered with it.
+pub(crate) async fn status(desk: &MerchantDesk) -> Outcome<MerchantStatus> {
+    desk.status().await.map_err(|error| {
+        let failure = Failure::from(error);
+        match failure.reason() {
+            Some(Reason::MerchantUnknown) => {
+                Failure::refusal(Reason::MerchantUnknown, "the store knows no merchant with this key")
+                    .in_detail()
+                    .with_fix("register first: `portcullis merchant register NAME --title TEXT --webhook URL`")
+            }
+            _ => failure,
+        }
+    })
 }
 
 /// The secret that the store signs with now.

@@ -23,6 +23,10 @@ use crate::screen::output::{OfferLine, Screen, style};
 
 /// How what is metered is paid for.
 const BY_THE_UNIT: &str = "agree to pay by the unit, up to a total: --max-spend 1.00EUR; or answer y on a terminal";
+/// What to do if a store does not take a means of payment, or its provider declines it.
+pub(crate) const OTHER_MEANS: &str = "choose another means of payment: --payment PROVIDER:TOKEN";
+/// The same of a top-up: there the store may not take the amount.
+const OTHER_AMOUNT: &str = "choose another amount or currency; or, if the store does not take that means of payment, another one: --payment PROVIDER:TOKEN";
 /// What a person should know of an order that is pending.
 const PENDING: &str =
     "\nIf you order the same again before it is paid, it is this order. To order it once more beside it: --again\n";
@@ -58,7 +62,7 @@ impl Payment {
     /// The provider said no.
     pub(crate) fn declined() -> Failure {
         let declined = Failure::refusal(Reason::PaymentRequired, "the payment was declined; nothing is owed");
-        declined.in_detail().with_fix("use another means of payment: --payment PROVIDER:TOKEN")
+        declined.in_detail().with_fix(OTHER_MEANS)
     }
 
     /// It was paid when nothing could be given for it any more.
@@ -69,9 +73,9 @@ impl Payment {
         )
     }
 
-    /// The store takes no money for this. If it sends offers instead, the registry's advice is right: buy one of
-    /// them.
-    fn refused(error: ClientError) -> Failure {
+    /// The store takes no money for this, and `otherwise` says what it may take. If it sends offers instead, the
+    /// registry's advice is right: buy one of them.
+    fn refused(error: ClientError, otherwise: &str) -> Failure {
         let failure = Failure::from(error);
         if failure.reason() == Some(Reason::ConfirmationRequired) {
             return failure.in_detail().with_fix("run it; to buy it all the same, add --again");
@@ -80,9 +84,7 @@ impl Payment {
             return failure.in_detail();
         }
         if failure.reason() == Some(Reason::PaymentRequired) && failure.offers().is_empty() {
-            return failure.in_detail().with_fix(
-                "choose another means of payment, --payment PROVIDER:TOKEN; for a top-up another amount or currency",
-            );
+            return failure.in_detail().with_fix(otherwise);
         }
         failure
     }
@@ -195,10 +197,18 @@ pub(crate) async fn pay(store: &Storefront, offer: &Verified<Offer>, payment: &P
 }
 
 /// Buys. What the provider has declined, and what the store pays back, is a failure.
-pub(crate) async fn buy(store: &Storefront, purchase: Purchase) -> Outcome<Order> {
+async fn buy(store: &Storefront, purchase: Purchase) -> Outcome<Order> {
     match store.buy(purchase).await {
         Ok(order) => taken(order),
         Err(error) => Err(refused(store, error).await),
+    }
+}
+
+/// Pays money in, as [`buy`]: here the amount is the user's own choice.
+pub(crate) async fn top_up(store: &Storefront, purchase: Purchase) -> Outcome<Order> {
+    match store.buy(purchase).await {
+        Ok(order) => taken(order),
+        Err(error) => Err(go_on_with(store, Payment::refused(error, OTHER_AMOUNT)).await),
     }
 }
 
@@ -213,7 +223,7 @@ fn taken(order: Order) -> Outcome<Order> {
 
 /// Why nothing was ordered; if an order is in the way, with what can be done about that one.
 pub(crate) async fn refused(store: &Storefront, error: ClientError) -> Failure {
-    go_on_with(store, Payment::refused(error)).await
+    go_on_with(store, Payment::refused(error, OTHER_MEANS)).await
 }
 
 /// The same failure; if an order is in the way, with what can be done about that one.
@@ -255,7 +265,7 @@ fn to_do(unpaid: &UnpaidOrder) -> String {
 pub(crate) async fn buy_or_ask(store: &Storefront, purchase: Purchase, screen: Screen, asks: bool) -> Outcome<Order> {
     let failure = match store.buy(purchase.clone()).await {
         Ok(order) => return taken(order),
-        Err(error) => Payment::refused(error),
+        Err(error) => Payment::refused(error, OTHER_MEANS),
     };
     let Some(pending) = failure.order().filter(|_| asks && screen.can_ask()) else {
         return Err(go_on_with(store, failure).await);

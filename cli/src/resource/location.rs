@@ -1,18 +1,21 @@
 //! From what the command line names to a sealed file on this machine, or to one that is streamed from its store.
 
-use portcullis_host::{Client, ClientError, InstallSource, Installed, Source};
+use portcullis_host::{Client, ClientError, Error, InstallSource, Installed, Listing, Source};
 use portcullis_protocol::sealed::{Defect, Sealed, SealedError};
-use portcullis_protocol::{Origin, PublisherName, Reason, ResourceName, SignedManifest};
+use portcullis_protocol::{Origin, PublisherName, Reason, ResourceName, SignedManifest, Version};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use crate::context::Context;
-use crate::failure::{Failure, OrFail as _, Outcome};
+use crate::failure::{Failure, Outcome};
 use crate::resource::publisher_key::PublisherKey;
 use crate::resource::target::{Name, Target};
 use crate::screen::output::{size, style};
 use crate::screen::progress::moved;
 use crate::screen::shell::quoted;
+
+/// Versions that are named to whoever asked for one that there is not: the newest.
+const MOST_VERSIONS: usize = 10;
 
 /// The file of an installed resource, or the file named. For a file no terminal is needed.
 pub(crate) fn file(client: Option<&Client>, target: &Target) -> Outcome<PathBuf> {
@@ -38,7 +41,10 @@ pub(crate) async fn source(
     install: bool,
 ) -> Outcome<Source> {
     let Some(at_a_store) = only_at_a_store(client, target, server) else {
-        return Ok(file(Some(client), target)?.into());
+        return match file(Some(client), target) {
+            Ok(path) => Ok(path.into()),
+            Err(failure) => Err(another_version(client, target, failure).await),
+        };
     };
     let screen = context.screen;
     if install {
@@ -90,7 +96,12 @@ pub(crate) async fn look(
     server: Option<&Origin>,
 ) -> Outcome<Source> {
     let at_a_store = client.and_then(|client| Some((client, only_at_a_store(client, target, server)?)));
-    let Some((client, at_a_store)) = at_a_store else { return Ok(file(client, target)?.into()) };
+    let Some((client, at_a_store)) = at_a_store else {
+        return match (file(client, target), client) {
+            (Err(failure), Some(client)) => Err(another_version(client, target, failure).await),
+            (found, _) => Ok(found?.into()),
+        };
+    };
     let streaming = match client.library().stream(&at_a_store, false).await {
         Ok(streaming) => streaming,
         Err(error) => return Err(not_there(client, &at_a_store, error).await),
@@ -116,25 +127,58 @@ fn target_path(publisher: Option<&PublisherName>, name: &ResourceName) -> String
     Name { publisher: publisher.cloned(), name: name.clone(), version: None }.path()
 }
 
-/// Why a store does not give a resource out. One whose versions were all withdrawn is not sold, and not unknown.
+/// Why a store does not give a resource out. One whose versions were all withdrawn is not sold, and not unknown; nor is
+/// one that has other versions.
 pub(crate) async fn not_there(client: &Client, source: &InstallSource, error: ClientError) -> Failure {
-    if let (ClientError::NotFound(_), InstallSource::Store { server, publisher, name, .. }) = (&error, source)
+    if let (ClientError::NotFound(_), InstallSource::Store { server, publisher, name, version }) = (&error, source)
         && let Ok(server) = server.clone().map_or_else(|| client.default_server(), Ok)
         && let Ok(listing) = client.store(&server).entry(publisher, name).await
         && !listing.versions.is_empty()
-        && listing.newest().is_none()
     {
-        let what = format!("every version of {publisher}/{name} was withdrawn at {server}");
-        return Failure::refusal(Reason::ResourceWithdrawn, what)
-            .with_fix(format!("ask its publisher, {publisher}; `portcullis receipts` shows what you paid for"));
+        if listing.newest().is_none() {
+            let what = format!("every version of {publisher}/{name} was withdrawn at {server}");
+            return Failure::refusal(Reason::ResourceWithdrawn, what)
+                .with_fix(format!("ask its publisher, {publisher}; `portcullis receipts` shows what you paid for"));
+        }
+        if let Some(version) = version.as_ref().filter(|version| listing.version(version).is_none()) {
+            return no_such_version(&listing, version);
+        }
     }
     advise(error)
 }
 
-fn advise(error: ClientError) -> Failure {
+/// The store has the resource, and not this version of it.
+fn no_such_version(listing: &Listing, version: &Version) -> Failure {
+    let Listing { server, publisher, name, versions, .. } = listing;
+    let on_sale = versions.iter().filter(|entry| !entry.withdrawn).map(|entry| entry.version.to_string());
+    let newest: Vec<String> = on_sale.take(MOST_VERSIONS).collect();
+    Failure::new(
+        format!("{server} does not have {publisher}/{name}@{version}"),
+        format!("name one of the versions that are sold: {}", newest.join(", ")),
+    )
+}
+
+/// Why what is installed is not what was named. If it is the version, the store may not have that one either.
+async fn another_version(client: &Client, target: &Target, failure: Failure) -> Failure {
+    if let Target::Name(name @ Name { version: Some(version), .. }) = target
+        && let Ok(installed) = client.library().find(&name.path())
+        && let Ok(listing) = client.store(&installed.server).entry(&installed.publisher, &installed.name).await
+        && listing.version(version).is_none()
+    {
+        return no_such_version(&listing, version);
+    }
+    failure
+}
+
+/// What to do about an error of the library, of what was named and is a store's.
+pub(crate) fn advise(error: ClientError) -> Failure {
     let failure = Failure::from(error);
     match failure.reason() {
         Some(Reason::ServerUntrusted) => failure.with_fix("sign in to the store that sells it: `portcullis login URL`"),
+        // Of no store in particular.
+        Some(Reason::NotSignedIn) if failure.fix() == Reason::NotSignedIn.advice() => {
+            failure.in_detail().with_fix("sign in to the store that sells it: `portcullis login URL`")
+        }
         _ => failure,
     }
 }
@@ -182,11 +226,42 @@ pub(crate) fn without_a_store(path: &Path) -> Option<Failure> {
 
 /// Opens a sealed file: signatures, stub and block lists are verified.
 pub(crate) fn open(path: &Path) -> Outcome<Sealed<File>> {
-    let file = File::open(path).or_fail(
-        format_args!("open `{}`", path.display()),
-        "check the path; write publisher/name for what is installed",
-    )?;
+    let file = File::open(path).map_err(|error| unreadable(path, &error))?;
     Sealed::open(file).map_err(|error| damaged(path, error))
+}
+
+/// Why a file that somebody named cannot be read. Whoever publishes it may not have sealed it yet, or has written a
+/// name.
+fn unreadable(path: &Path, error: &std::io::Error) -> Failure {
+    let shown = path.to_string_lossy();
+    let is_missing = error.kind() == std::io::ErrorKind::NotFound;
+    let fix = match shown.parse() {
+        Ok(Target::Name(name)) if is_missing => format!(
+            "name a sealed file here: `portcullis seal` writes one. `{name}` is a name: `portcullis inspect {name}` takes \
+             it, and `portcullis list --json` says in which file it is installed"
+        ),
+        _ if is_missing => "check the path; if it is not sealed yet, `portcullis seal` writes it".to_owned(),
+        _ => "check the path and that you may read it".to_owned(),
+    };
+    Failure::new(format!("cannot open `{shown}`: {error}"), fix)
+}
+
+/// Why the runtime does not load what was named: of a file, in words for whoever has it before him.
+pub(crate) fn not_loaded(target: &Target, error: Error) -> Failure {
+    match (target, error) {
+        (Target::File(path), Error::Io(error)) => unreadable(path, &error),
+        (Target::File(path), Error::Sealed(error)) => damaged(path, error),
+        (_, error) => error.into(),
+    }
+}
+
+/// Why a file that somebody named is not installed, if it is the file itself. What the library says of it is for files
+/// that it has fetched.
+pub(crate) fn own_fault(path: &Path) -> Option<Failure> {
+    match open(path) {
+        Ok(sealed) => sealed.verify_blocks().err().map(|error| damaged(path, error)),
+        Err(failure) => Some(failure),
+    }
 }
 
 /// Why a file that somebody named is no sealed resource. Whoever named it may be its publisher or its buyer, and may

@@ -111,6 +111,8 @@ fn the_publishers_key_is_the_one_in_use() {
     let sealed = stage.succeed("publisher", &["seal", "sketch", "--advisory-metering", "-o", "other.sealed.wasm"]);
     let said = String::from_utf8_lossy(&sealed.stderr).into_owned();
     assert!(said.contains("will not take it") && said.contains("--key FILE"), "{said}");
+    let next = String::from_utf8_lossy(&sealed.stdout).into_owned();
+    assert!(!next.contains("portcullis publish"), "nobody is sent on with what is refused: {next}");
     let key = stage.path("publisher").join("publisher.jwk");
     let kept = fs::read(&key).expect("the key");
     fs::write(&key, "garbage").expect("written");

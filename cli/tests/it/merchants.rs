@@ -17,6 +17,8 @@ fn the_check_says_what_is_missing_and_what_to_do() {
     assert_eq!(said.run(&["merchant", "check"]), 1, "there is no key");
     assert_eq!(said.run(&["merchant", "keygen"]), 0);
     assert_eq!(said.run(&["merchant", "check"]), 3, "the store does not know the key");
+    assert_eq!(said.run(&["merchant", "orders"]), 45);
+    assert_eq!(said.run(&["merchant", "sell", "game-key", "--title", "Alpine Racer", "--price", "20.00EUR"]), 45);
     // Nobody listens there.
     let webhook = "http://127.0.0.1:1/hook";
     let register = ["merchant", "register", "games", "--title", "The Games Shop", "--webhook", webhook];

@@ -46,8 +46,12 @@ fn files_that_are_not_what_they_should_be() {
     for file in ["missing.wasm", "text.wasm", "plain.wasm"] {
         said.run(&["verify", file]);
         said.run(&["inspect", file]);
+        said.run(&["install", file]);
         said.run(&["run", file]);
     }
+    // Names, where only files do.
+    said.run(&["verify", "acme/sketch"]);
+    said.run(&["publish", "acme/sketch"]);
     said.run(&["--json", "verify", "text.wasm"]);
     said.run(&["inspect", "acme/sketch"]);
     said.run(&["inspect", "text.wasm", "--extract", "full"]);
@@ -72,6 +76,8 @@ fn nobody_is_signed_in() {
         &["remove", "sketch"],
         &["grants"],
         &["receipts"],
+        &["balance"],
+        &["--json", "grants"],
         &["price", "acme/sketch"],
         &["withdraw", "acme/sketch"],
         &["withdraw", "acme/sketch@1.0.0"],

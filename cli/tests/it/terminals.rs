@@ -44,6 +44,19 @@ fn a_lost_terminal_is_revoked_from_another_one() {
     stage.succeed("user", &["--json", "terminals", "revoke", lost, "--yes"]);
     let refused = stage.run("laptop", &["whoami"]);
     assert!(said(&refused).contains("revoked"), "{}", said(&refused));
+    // Its keys are gone by now, and it still knows why.
+    let sign_in = format!("`portcullis login {}`", stage.origin());
+    for command in ["whoami", "grants", "receipts"] {
+        let refused = stage.run("laptop", &[command]);
+        let said = said(&refused);
+        assert_eq!(refused.status.code(), Some(23), "{command}: {said}");
+        assert!(said.contains("terminal-revoked") && said.contains(&sign_in), "{command}: {said}");
+    }
+    let diagnosis = said(&stage.run("laptop", &["doctor"]));
+    assert!(diagnosis.contains("This terminal was revoked"), "{diagnosis}");
+    assert!(diagnosis.contains(&format!("portcullis login {}", stage.origin())), "{diagnosis}");
+    stage.login("laptop");
+    stage.succeed("laptop", &["whoami"]);
     stage.succeed("user", &["whoami"]);
     let states: Vec<String> = listed(&stage, "user").iter().map(|line| line["state"].to_string()).collect();
     assert_eq!(states, ["\"signed-in\"", "\"revoked\""]);
@@ -51,7 +64,9 @@ fn a_lost_terminal_is_revoked_from_another_one() {
     assert!(again.status.code() == Some(1) && said(&again).contains("before"), "{}", said(&again));
     // Its name is that of one terminal again.
     let words = terminals[0]["words"].as_str().expect("words");
-    stage.succeed("user", &["terminals", "revoke", words, "--yes"]);
+    let own = said(&stage.succeed("user", &["terminals", "revoke", words, "--yes"]));
+    assert!(own.contains("this very terminal") && own.contains("portcullis login"), "{own}");
+    assert_eq!(stage.run("user", &["whoami"]).status.code(), Some(23));
 }
 
 #[test]

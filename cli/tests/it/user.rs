@@ -260,3 +260,75 @@ fn a_file_from_elsewhere_is_run_unless_a_newer_version_was_used() {
     let left = std::fs::read_dir(stage.path("stranger/journal")).map_or(0, Iterator::count);
     assert_eq!(left, 0, "nothing is left to be said at the next start");
 }
+
+/// What the store has is named, whatever was asked for, and whether or not something is installed.
+#[test]
+fn a_version_that_there_is_not_is_answered_with_those_that_there_are() {
+    let stage = Stage::with_sketch();
+    stage.publish("1.1.0");
+    stage.login("user");
+    let missing = |arguments: &[&str]| {
+        let output = stage.run("user", arguments);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {said}");
+        assert!(said.contains("does not have acme/sketch@9.9.9"), "{arguments:?}: {said}");
+        assert!(said.contains("that are sold: 1.1.0, 1.0.0"), "{arguments:?}: {said}");
+    };
+    missing(&["install", "acme/sketch@9.9.9"]);
+    missing(&["run", "acme/sketch@9.9.9", "--invoke", "preview()"]);
+    stage.succeed("user", &["install", "acme/sketch"]);
+    missing(&["install", "acme/sketch@9.9.9"]);
+    missing(&["run", "acme/sketch@9.9.9", "--invoke", "preview()"]);
+    missing(&["inspect", "sketch@9.9.9"]);
+    let other = stage.run("user", &["run", "sketch@1.0.0", "--invoke", "preview()"]);
+    let said = String::from_utf8_lossy(&other.stderr).into_owned();
+    assert!(
+        said.contains("is installed, not 1.0.0") && said.contains("portcullis install acme/sketch@1.0.0"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_file_of_ones_own_is_answered_with_what_helps_its_owner() {
+    let stage = Stage::with_sketch();
+    stage.login("user");
+    stage.succeed("user", &["install", "acme/sketch"]);
+    let folder = std::fs::read_dir(stage.path("user/resources/acme/sketch")).expect("a folder").flatten();
+    let installed = folder.map(|entry| entry.path()).find(|path| path.extension().is_some_and(|end| end == "wasm"));
+    let mut bytes = std::fs::read(installed.expect("the installed file")).expect("read");
+    std::fs::write(stage.path("old.wasm"), &bytes).expect("written");
+    *bytes.last_mut().expect("bytes") ^= 1;
+    std::fs::write(stage.path("flip.wasm"), &bytes).expect("written");
+    std::fs::write(stage.path("text.toml"), "[resource]").expect("written");
+    stage.publish("1.1.0");
+    stage.succeed("user", &["update"]);
+
+    for arguments in
+        [["install", "./flip.wasm"], ["install", "./text.toml"], ["inspect", "text.toml"], ["run", "text.toml"]]
+    {
+        let output = stage.run("user", &arguments);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(43), "{arguments:?}: {said}");
+        assert!(said.contains(&format!("`{}`", arguments[1])), "{arguments:?}: {said}");
+        assert!(!said.contains("tell the store"), "{arguments:?}: {said}");
+    }
+    let older = stage.run("user", &["install", "old.wasm"]);
+    let said = String::from_utf8_lossy(&older.stderr).into_owned();
+    assert!(said.contains("`portcullis install old.wasm --allow-older`"), "{said}");
+    assert!(said.contains("`portcullis install acme/sketch@1.0.0`"), "{said}");
+    stage.succeed("user", &["install", "old.wasm", "--allow-older"]);
+}
+
+/// What is held is asked of the store: without an answer, nothing looks like an answer.
+#[test]
+fn without_its_store_nothing_is_held_or_bought() {
+    let mut stage = Stage::with_store();
+    stage.login("user");
+    stage.stop_store();
+    for command in ["grants", "receipts", "balance"] {
+        let output = stage.run("user", &["--json", command]);
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.status.code() == Some(41) && said.contains("\"offline\""), "{command}: {said}");
+        assert!(output.stderr.is_empty(), "{command} says it once: {}", String::from_utf8_lossy(&output.stderr));
+    }
+}

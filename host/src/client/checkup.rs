@@ -14,7 +14,7 @@ use crate::state::key_store::KeyStoreError;
 use crate::state::temp_file::TempFile;
 use portcullis_protocol::paths;
 use portcullis_protocol::wire::AccountAnswer;
-use portcullis_protocol::{KeyDocument, Origin};
+use portcullis_protocol::{KeyDocument, Origin, Reason};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -145,7 +145,7 @@ pub struct ServerCheckup {
     /// Whether somebody is signed in, as far as this terminal knows.
     pub signed_in: Result<bool, KeyStoreError>,
     /// What the server says of the account, if somebody is signed in: a signed answer, so tokens, terminal and server
-    /// keys are all good.
+    /// keys are all good. Also what it said earlier if it has revoked this terminal.
     pub account: Option<Result<AccountAnswer, ClientError>>,
 }
 
@@ -160,6 +160,7 @@ impl ServerCheckup {
             Ok(session) if matches!((&terminal, &signed_in), (Ok(true), Ok(true))) => {
                 Some(session.get(paths::ACCOUNT).await.map_err(ClientError::from))
             }
+            Err(refused) if refused.reason == Reason::TerminalRevoked => Some(Err(refused.into())),
             _ => None,
         };
         let keys = sessions.trust.refresh(origin).await;

@@ -108,7 +108,8 @@ pub struct Refused {
     pub offers: Vec<Verified<Offer>>,
     /// Seconds to wait; with [`Reason::RateLimited`].
     pub retry_after: Option<u32>,
-    /// Where nobody is signed in, as far as that is known; with [`Reason::NotSignedIn`].
+    /// Where to sign in, as far as that is known; with [`Reason::NotSignedIn`], [`Reason::TerminalUnknown`] and
+    /// [`Reason::TerminalRevoked`].
     pub server: Option<Box<Origin>>,
     /// What is wrong with the terminal's own state, if that is why nothing was decided; with [`Reason::Offline`].
     pub state: Option<Box<StateError>>,
@@ -143,6 +144,11 @@ impl Refused {
     pub(crate) fn nobody(how: impl fmt::Display, server: &Origin) -> Self {
         let refused = Self::because(Reason::NotSignedIn, format!("{how} at {server}"));
         Self { server: Some(Box::new(server.clone())), ..refused }
+    }
+
+    /// A refusal because `server` has revoked this terminal, as it said earlier.
+    pub(crate) fn revoked(server: &Origin) -> Self {
+        Self { server: Some(Box::new(server.clone())), ..Self::new(Reason::TerminalRevoked) }
     }
 
     /// Offers that would turn the answer, under terms that this version does not know.

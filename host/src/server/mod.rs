@@ -7,6 +7,7 @@ pub(crate) mod http;
 pub(crate) mod pending_sign_ins;
 pub(crate) mod prover;
 pub(crate) mod retry;
+pub(crate) mod revocation_mark;
 pub(crate) mod session;
 pub(crate) mod sign_in;
 pub(crate) mod terminal;

@@ -5,6 +5,7 @@ use crate::ports::gatekeeper::{Beyond, Refused};
 use crate::ports::transport::{AccessToken, BillingServer, Body, Exchanged, Method};
 use crate::server::prover::{Prover, Request, StreamedAnswer, TimedAnswer, signed};
 use crate::server::retry::Retry;
+use crate::server::revocation_mark;
 use crate::server::terminal::Terminal;
 use crate::server::tokens::Tokens;
 use crate::server::trust::{self, Trust, jumped, offline};
@@ -47,14 +48,21 @@ impl Sessions {
     /// The session with a server.
     ///
     /// # Errors
-    /// `not-signed-in` if this terminal has no key for it.
+    /// `terminal-revoked` if the keys for it are gone because the server revoked this terminal; `not-signed-in` if
+    /// there are none for another reason.
     pub(crate) fn of(&self, origin: &Origin) -> Result<Arc<Session>, Refused> {
         let mut open = self.open.lock();
         if let Some(session) = open.get(origin) {
             return Ok(Arc::clone(session));
         }
-        let nobody = || Refused::nobody("nobody is signed in", origin);
-        let terminal = Terminal::load(&*self.keys, origin)?.ok_or_else(nobody)?;
+        let Some(terminal) = Terminal::load(&*self.keys, origin)? else {
+            let revoked = revocation_mark::is_kept(&self.state, origin)?;
+            return Err(if revoked {
+                Refused::revoked(origin)
+            } else {
+                Refused::nobody("nobody is signed in", origin)
+            });
+        };
         let session = Arc::new(self.session(terminal));
         open.insert(origin.clone(), Arc::clone(&session));
         Ok(session)
@@ -444,10 +452,14 @@ impl Session {
         self.tokens.revoke(&self.retry).await
     }
 
-    /// Forgets the key of this session's terminal. Another process may have signed in with a new one meanwhile.
+    /// Forgets the key of this session's terminal, and keeps that it was revoked. Another process may have signed in
+    /// with a new one meanwhile.
     async fn forget_terminal(&self) -> Result<(), Refused> {
         let _lock = self.state.lock_of(self.origin()).await?;
-        Ok(self.prover.terminal().forget_revoked(&*self.keys)?)
+        if self.prover.terminal().forget_revoked(&*self.keys)? {
+            revocation_mark::keep(&self.state, self.origin())?;
+        }
+        Ok(())
     }
 
     /// A signed no, as the user sees it. Offers in it that the server did not sign are left out.
@@ -465,7 +477,8 @@ impl Session {
         };
         let beyond = Beyond { more, unknown_offers: listed.unknown };
         let beyond = Some(beyond).filter(|beyond| *beyond != Beyond::default()).map(Box::new);
-        let server = (reason == Reason::NotSignedIn).then(|| Box::new(self.origin().clone()));
+        let signs_in = matches!(reason, Reason::NotSignedIn | Reason::TerminalUnknown | Reason::TerminalRevoked);
+        let server = signs_in.then(|| Box::new(self.origin().clone()));
         let (detail, offers) = (detail.map(printable), listed.known);
         Refused { detail, offers, retry_after, server, beyond, ..Refused::new(reason) }
     }

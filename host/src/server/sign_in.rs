@@ -4,6 +4,7 @@ use crate::client_error::ClientError;
 use crate::ports::gatekeeper::Refused;
 use crate::random;
 use crate::server::pending_sign_ins::{Aside, Pending};
+use crate::server::revocation_mark;
 use crate::server::session::{Patience, Session, Sessions, printable};
 use crate::server::terminal::Terminal;
 use crate::server::tokens::{form, oauth};
@@ -218,6 +219,7 @@ impl SignIn {
             Err(no) => return Err(self.over(no.into())),
         };
         self.pending.remove(&origin)?;
+        revocation_mark::remove(&self.sessions.state, &origin)?;
         let signed_in = SignedIn {
             server: origin,
             account: printable(enrolled.account),

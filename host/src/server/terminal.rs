@@ -37,11 +37,11 @@ impl Terminal {
     }
 
     /// Forgets this key set, which was revoked, unless another one has taken its place: the user may have signed in
-    /// anew since. The server's lock is held meanwhile.
-    pub(crate) fn forget_revoked(&self, keys: &dyn KeyStore) -> Result<(), KeyStoreError> {
+    /// anew since. The server's lock is held meanwhile. Whether it was this one.
+    pub(crate) fn forget_revoked(&self, keys: &dyn KeyStore) -> Result<bool, KeyStoreError> {
         match Self::load(keys, &self.origin)? {
-            Some(kept) if kept.thumbprint() == self.thumbprint() => Self::forget(keys, &self.origin),
-            _ => Ok(()),
+            Some(kept) if kept.thumbprint() == self.thumbprint() => Self::forget(keys, &self.origin).map(|()| true),
+            _ => Ok(false),
         }
     }
 

@@ -6,6 +6,7 @@
 use crate::client_error::ClientError;
 use crate::ports::gatekeeper::Refused;
 use crate::ports::transport::{BillingServer, Exchange, TransportError};
+use crate::server::revocation_mark;
 use crate::state::clock::{Clock as _, Jumped, ServerClocks, in_words};
 use crate::state::folder::{StateDir, StateError, file_name};
 use parking_lot::Mutex;
@@ -231,6 +232,7 @@ impl Trust {
         self.known.lock().remove(origin);
         self.state.remove(&pin_record(origin))?;
         self.clocks.forget(origin)?;
+        revocation_mark::remove(&self.state, origin)?;
         self.state.remove_lock_of(origin)?;
         self.state.remove(&format!("servers/{}", file_name(origin)))
     }

@@ -8,6 +8,7 @@
 //! ├── servers/<origin>/pin.json     the pinned root and the newest key document
 //! │                    clock        the last time that it gave, sealed
 //! │                    lock         held while its sign-in is renewed
+//! │                    revoked      that it revoked this terminal
 //! ├── sign-ins/                     sign-ins that wait for their user, sealed
 //! ├── journal/                      what was sent and not yet answered, sealed
 //! ├── publishers/<origin>/          pinned publisher keys

@@ -379,7 +379,7 @@ impl Library {
         }
         let mut origins: Vec<Origin> = self.sessions.trust.pins()?.into_iter().map(|pin| pin.origin).collect();
         if origins.is_empty() {
-            return Err(Refused::because(Reason::ServerUntrusted, "you are not signed in to any store").into());
+            return Err(Refused::because(Reason::NotSignedIn, "you are not signed in to any store").into());
         }
         let keys = &*self.sessions.keys;
         origins.sort_by_cached_key(|origin| (!Tokens::exist(keys, origin).unwrap_or(false), origin.clone()));

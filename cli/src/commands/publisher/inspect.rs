@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use crate::commands::user::install::capabilities;
 use crate::context::{Context, ServerOption};
-use crate::failure::{Failure, OrFail as _, Outcome};
+use crate::failure::{OrFail as _, Outcome};
 use crate::resource::destination::Destination;
 use crate::resource::location;
 use crate::resource::target::Target;
@@ -84,13 +84,8 @@ impl Inspect {
         }
         let server = self.store.named();
         let source = context.wait(location::look(context, client.as_ref(), &self.resource, server))?;
-        let resource = portcullis_host::Runtime::builder().build()?.load(source).map_err(|error| match error {
-            portcullis_host::Error::Io(cause) => {
-                let fix = "check the path and that you may read it";
-                Failure::new(format!("cannot read `{}`: {cause}", self.resource), fix)
-            }
-            other => other.into(),
-        })?;
+        let resource = portcullis_host::Runtime::builder().build()?.load(source);
+        let resource = resource.map_err(|error| location::not_loaded(&self.resource, error))?;
         let manifest = resource.signed().manifest();
         let surface = Surface::of(resource.stub()).or_fail("read the stub", "install the resource again")?;
         let signature = |name: &str| Some((name.to_owned(), surface.export_type(name)?.to_owned()));

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 
 use crate::context::{Context, ServerOption};
 use crate::doctor::Diagnosis;
-use crate::endpoint::Endpoint;
+use crate::endpoint::{self, Endpoint};
 use crate::failure::{Failure, Outcome};
 use crate::project::publisher_key::{self, Whose};
 use crate::screen::output::{KeyName, Lines, Report, style};
@@ -192,7 +192,7 @@ impl Sell {
             TimeToDeliver::new(self.deadline).map_err(|error| Failure::usage(error, "choose another --deadline"))?;
         let Desk { server, desk, .. } = self.key.desk(context)?;
         let report = context.wait(async {
-            let status = desk.status().await?;
+            let status = endpoint::status(&desk).await?;
             let merchant_state = status.state;
             let product = Product {
                 merchant: status.merchant,
@@ -217,7 +217,7 @@ impl Orders {
     fn run(self, context: &Context) -> Outcome {
         let Desk { server, desk, .. } = self.key.desk(context)?;
         let report = context.wait(async {
-            let status = desk.status().await?;
+            let status = endpoint::status(&desk).await?;
             let orders = desk.open_orders().await?.into_iter().collect();
             let (server, merchant, state) = (server.to_string(), status.merchant, status.state);
             Ok(Open { server, merchant, state, decided: status.orders, in_time: status.in_time, orders })

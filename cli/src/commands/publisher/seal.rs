@@ -58,6 +58,9 @@ pub(crate) struct Sealed {
     stub_bytes: u64,
     parts: Vec<PartLine>,
     unmapped_exports: Vec<String>,
+    /// Stores that will not take it: another key of the publisher is in use there.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    refused_by: Vec<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -85,16 +88,23 @@ impl Seal {
         let stores = context.wait(recipient::stores(context.screen, &client, &self.servers, &project.servers))?;
         let output =
             self.output.unwrap_or_else(|| PathBuf::from(format!("{}-{}.sealed.wasm", project.name, project.version)));
-        let sealed = seal(context, &project, &key, &stores, self.advisory_metering, &output)?;
-        context.wait(warn_of_other_keys(context, &project, &key, &stores))?;
+        let mut sealed = seal(context, &project, &key, &stores, self.advisory_metering, &output)?;
+        sealed.refused_by = context.wait(warn_of_other_keys(context, &project, &key, &stores))?;
         context.screen.report(&sealed);
         Ok(())
     }
 }
 
-/// Says of each trusted store where another key of the publisher is in use that it will not take the file.
-async fn warn_of_other_keys(context: &Context, project: &Project, key: &SecretKey, stores: &[Store]) -> Outcome {
-    let Some(client) = context.client_if_any() else { return Ok(()) };
+/// Says of each trusted store where another key of the publisher is in use that it will not take the file. Returns
+/// them.
+async fn warn_of_other_keys(
+    context: &Context,
+    project: &Project,
+    key: &SecretKey,
+    stores: &[Store],
+) -> Outcome<Vec<String>> {
+    let mut refusing = Vec::new();
+    let Some(client) = context.client_if_any() else { return Ok(refusing) };
     let trusted = client.servers().unwrap_or_default();
     let publisher = &project.publisher;
     for server in stores.iter().map(|store| &store.entry.origin) {
@@ -108,9 +118,10 @@ async fn warn_of_other_keys(context: &Context, project: &Project, key: &SecretKe
                 in_use.thumbprint().words(),
                 key.public().thumbprint().words()
             ));
+            refusing.push(server.to_string());
         }
     }
-    Ok(())
+    Ok(refusing)
 }
 
 /// Builds again what is older than its sources, so that nobody sells the version before.
@@ -191,6 +202,7 @@ pub(crate) fn seal(
             .map(|(part, opening)| PartLine::of(part.kind, part.size, opening))
             .collect(),
         unmapped_exports,
+        refused_by: Vec::new(),
     })
 }
 
@@ -289,6 +301,10 @@ impl Report for Sealed {
         for export in &self.unmapped_exports {
             text += &format!("{warn}note{warn:#}: no operation has the export `{export}`, so it cannot be called\n");
         }
-        text + &format!("\nNext: {strong}portcullis publish {}{strong:#}\n", quoted(file))
+        // Where all of them refuse it, what comes next stands in the warnings.
+        if !self.servers.iter().all(|server| self.refused_by.contains(server)) {
+            text += &format!("\nNext: {strong}portcullis publish {}{strong:#}\n", quoted(file));
+        }
+        text
     }
 }

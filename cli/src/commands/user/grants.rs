@@ -28,15 +28,12 @@ const NOT_KNOWN: &str = "this version does not know it; update";
 
 #[derive(Serialize)]
 struct Held {
-    /// Absent if the store could not be asked.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    rights: Option<Vec<Right>>,
+    rights: Vec<Right>,
     /// Rights that this version does not know.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     unknown: Vec<UnknownLine>,
-    /// Prepaid money, unless one resource is meant. Absent as the rights are.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    balances: Option<Vec<BalanceLine>>,
+    /// Prepaid money, unless one resource is meant.
+    balances: Vec<BalanceLine>,
     /// Balances that this version does not know.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     unknown_balances: Vec<UnknownLine>,
@@ -83,34 +80,20 @@ impl From<EntitlementInfo> for Right {
 impl Grants {
     pub(crate) fn run(self, context: &Context) -> Outcome {
         let client = context.client()?;
-        let mut grants = client.grants()?;
-        let held = match self.store.origin(&client) {
-            Ok(server) => context.wait(async {
-                let store = client.store(&server);
-                let rights = store.entitlements().await?;
-                let balances = if self.name.is_none() { store.balances().await? } else { Listed::default() };
-                Ok((rights, balances))
-            }),
-            Err(failure) => Err(failure),
-        };
-        let (mut unknown, mut unknown_balances) = (Vec::new(), Vec::new());
-        let (rights, balances) = match held {
-            Ok((rights, balances)) => {
-                unknown.extend(rights.unknown.iter().map(UnknownLine::of));
-                unknown_balances.extend(balances.unknown.iter().map(UnknownLine::of));
-                (
-                    Some(rights.into_iter().map(Right::from).collect::<Vec<_>>()),
-                    Some(balances.iter().map(BalanceLine::from).collect()),
-                )
-            }
-            Err(failure) => {
-                context.screen.note(format_args!("the rights of the account are not shown: {failure}"));
-                (None, None)
-            }
-        };
+        let server = self.store.origin(&client)?;
+        let (rights, balances) = context.wait(async {
+            let store = client.store(&server);
+            let rights = store.entitlements().await?;
+            let balances = if self.name.is_none() { store.balances().await? } else { Listed::default() };
+            Ok((rights, balances))
+        })?;
+        let mut unknown: Vec<UnknownLine> = rights.unknown.iter().map(UnknownLine::of).collect();
+        let unknown_balances = balances.unknown.iter().map(UnknownLine::of).collect();
+        let balances = balances.iter().map(BalanceLine::from).collect();
         let meant = |full: &str| self.name.as_ref().is_none_or(|name| name.means(full));
+        let mut grants = client.grants()?;
         grants.retain(|grant| meant(&format!("{}/{}", grant.publisher, grant.name)));
-        let rights = rights.map(|rights| rights.into_iter().filter(|right| meant(&right.name)).collect());
+        let rights = rights.into_iter().map(Right::from).filter(|right| meant(&right.name)).collect();
         unknown.retain(|line| line.name.as_deref().is_none_or(meant));
         context.screen.report(&Held {
             rights,
@@ -156,14 +139,14 @@ impl Report for Held {
     fn text(&self) -> String {
         let mut table = Table::new(&["resource", "operation", "what", "left"]).with_whole(&[0, 3]);
         let mut add = |cells: [String; 4]| table.row(cells);
-        for (right, left) in summed(self.rights.as_deref().unwrap_or_default()) {
+        for (right, left) in summed(&self.rights) {
             add([right.name.clone(), right.operation.clone(), "right".into(), left]);
         }
         for unknown in &self.unknown {
             let cell = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".into());
             add([cell(&unknown.name), cell(&unknown.operation), "right".into(), UNKNOWN.into()]);
         }
-        for balance in self.balances.iter().flatten() {
+        for balance in &self.balances {
             add(["-".into(), "by the unit".into(), "balance".into(), format!("{balance} left")]);
         }
         for _ in &self.unknown_balances {
@@ -174,16 +157,12 @@ impl Report for Held {
 
     fn notes(&self) -> String {
         let nothing_unknown = self.unknown.is_empty() && self.unknown_balances.is_empty();
-        match (&self.rights, &self.balances) {
-            (Some(rights), Some(balances)) if rights.is_empty() && balances.is_empty() && nothing_unknown => {
-                match &self.of {
-                    Some(name) => {
-                        format!("you hold no rights in {name}; `portcullis grants` shows all that you hold\n")
-                    }
-                    None => "you hold no rights; `portcullis buy NAME` buys some\n".to_owned(),
-                }
-            }
-            _ => String::new(),
+        if !(self.rights.is_empty() && self.balances.is_empty() && nothing_unknown) {
+            return String::new();
+        }
+        match &self.of {
+            Some(name) => format!("you hold no rights in {name}; `portcullis grants` shows all that you hold\n"),
+            None => "you hold no rights; `portcullis buy NAME` buys some\n".to_owned(),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use clap::Args;
 use portcullis_host::{Candidate, ClientError, InstallSource};
-use portcullis_protocol::{Capabilities, Manifest};
+use portcullis_protocol::{Capabilities, Manifest, Reason};
 use serde::Serialize;
 
 use crate::context::{Context, ServerOption};
@@ -12,6 +12,7 @@ use crate::resource::target::{Name, Target};
 use crate::resource::{location, usage};
 use crate::screen::output::{Lines, OfferLine, Report, UnknownLine, size, style};
 use crate::screen::progress::moved;
+use crate::screen::shell::quoted;
 
 /// Install a resource from a store, a file or an address: fetch it, verify it, show what it is
 #[derive(Debug, Args)]
@@ -19,7 +20,8 @@ pub(crate) struct Install {
     /// publisher/name, publisher/name@version, a sealed file, or its URL
     #[arg(value_name = "NAME|FILE|URL")]
     resource: Target,
-    /// Install an older version over a newer one
+    /// Install an older version over a newer one, from a file or an address; publisher/name@version asks for that
+    /// already
     #[arg(long)]
     allow_older: bool,
     /// Accept this key of the publisher, also in place of the one pinned, and no other: its words, as the publisher
@@ -98,13 +100,27 @@ impl Install {
     }
 
     fn advise(&self, error: ClientError) -> Failure {
-        let failure = Failure::from(error);
+        if let (ClientError::Rollback { resource, offered, .. }, Target::File(_) | Target::Url(_)) =
+            (&error, &self.resource)
+        {
+            let fix = format!(
+                "if you want the older one: `portcullis install {} --allow-older`; or, as its store has it: \
+                 `portcullis install {resource}@{offered}`",
+                quoted(&self.resource)
+            );
+            return Failure::from(error).with_fix(fix);
+        }
+        let is_unreadable = matches!(error, ClientError::File { .. });
+        let failure = location::advise(error);
         match (failure.reason(), &self.resource) {
-            (Some(portcullis_protocol::Reason::ServerUntrusted), Target::File(path)) => {
-                location::without_a_store(path).unwrap_or(failure)
-            }
-            (Some(portcullis_protocol::Reason::ServerUntrusted), _) => {
+            (Some(Reason::ServerUntrusted), Target::File(path)) => location::without_a_store(path).unwrap_or(failure),
+            (Some(Reason::ServerUntrusted), _) => {
                 failure.with_fix("if you trust the store that sells it, sign in to it: `portcullis login URL`")
+            }
+            (Some(Reason::PackageInvalid), Target::File(path)) => location::own_fault(path).unwrap_or(failure),
+            (None, Target::File(path)) if is_unreadable => location::own_fault(path).unwrap_or(failure),
+            (Some(Reason::PackageInvalid), Target::Url(_)) => {
+                failure.with_fix("fetch it again. If it repeats, tell whoever gave you the address")
             }
             _ => failure,
         }

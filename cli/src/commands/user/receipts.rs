@@ -160,16 +160,17 @@ impl Receipts {
         let server = self.store.origin(&client)?;
         let (unpaid, receipts, top_ups, codes, products, refunds) = context.wait(async {
             let store = client.store(&server);
-            // What is extra keeps nobody from his receipts.
+            let codes = store.code_receipts().await?;
+            // A receipt names its product by the digest.
+            let products = if codes.is_empty() { Vec::new() } else { store.code_orders().await?.known };
+            let (receipts, top_ups, refunds) =
+                (store.receipts().await?, store.top_ups().await?, store.refunds().await?);
+            // What is extra keeps nobody from his receipts. Last, so that nothing is said twice.
             let unpaid = store.unpaid_orders().await.unwrap_or_else(|error| {
                 context.screen.note(format_args!("what is not paid cannot be listed: {error}"));
                 Listed::default()
             });
-            let codes = store.code_receipts().await?;
-            // A receipt names its product by the digest.
-            let products = if codes.is_empty() { Vec::new() } else { store.code_orders().await?.known };
-            let (receipts, top_ups) = (store.receipts().await?, store.top_ups().await?);
-            Ok((unpaid, receipts, top_ups, codes, products, store.refunds().await?))
+            Ok((unpaid, receipts, top_ups, codes, products, refunds))
         })?;
         let names =
             products.into_iter().filter_map(|order| Some((order.id, order.product?.name.to_string()))).collect();

@@ -136,7 +136,7 @@ impl Run {
         let runtime = runtime.build()?;
         context.wait(async {
             let source = location::source(context, &client, &self.resource, self.store.named(), self.install).await?;
-            let resource = runtime.load(source)?;
+            let resource = runtime.load(source).map_err(|error| location::not_loaded(&self.resource, error))?;
             if let Target::File(_) = &self.resource {
                 location::judge(&client, resource.signed()).await?;
             }

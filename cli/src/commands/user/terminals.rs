@@ -75,6 +75,9 @@ struct Revoked {
     id: String,
     label: String,
     words: String,
+    /// It is the one in use.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    current: bool,
 }
 
 impl Terminals {
@@ -118,9 +121,9 @@ impl Revoke {
             }
             Ok(())
         })?;
-        let Line { id, label, words, .. } = line;
+        let Line { id, label, words, current, .. } = line;
         let (id, label, words) = (id.clone(), label.clone(), words.clone());
-        context.screen.report(&Revoked { server, id, label, words });
+        context.screen.report(&Revoked { server, id, label, words, current: *current });
         Ok(())
     }
 
@@ -230,5 +233,16 @@ impl Report for Revoked {
     fn text(&self) -> String {
         let good = style::GOOD;
         format!("{good}revoked{good:#} {} ({}) at {}\n", self.label, self.words, self.server)
+    }
+
+    fn notes(&self) -> String {
+        let (warn, strong, server) = (style::WARN, style::STRONG, &self.server);
+        if !self.current {
+            return String::new();
+        }
+        format!(
+            "{warn}note{warn:#}: that is this very terminal: nobody is signed in here any more. To sign in with new keys: \
+             {strong}portcullis login {server}{strong:#}\n"
+        )
     }
 }

@@ -68,7 +68,7 @@ impl TopUp {
         let report = context.wait(async {
             let store = client.store(&server);
             let purchase = Purchase::of(Goods::TopUp(amount), self.payment.method());
-            let order = payment::buy(&store, if self.again { purchase.again() } else { purchase }).await?;
+            let order = payment::top_up(&store, if self.again { purchase.again() } else { purchase }).await?;
             // It is ordered: nothing may look after this as if it were not.
             let balances = store.balances().await.ok();
             Ok(PaidIn {

@@ -146,6 +146,9 @@ async fn a_revoked_terminal_makes_new_keys_at_the_next_sign_in() {
     let revoked: Vec<_> = store.world().terminals.keys().copied().collect();
     store.world().revoked.extend(revoked);
     assert_eq!(run(&client, &resource, "view").await.expect_err("revoked").reason, Reason::TerminalRevoked);
+    // Another process, without its keys, still knows why, and where to sign in.
+    let again = run(&store.client(home.path()), &resource, "view").await.expect_err("revoked");
+    assert_eq!((again.reason, again.server.as_deref()), (Reason::TerminalRevoked, Some(&origin())));
     store.signed_in(home.path()).await;
     assert_eq!(store.world().terminals.len(), 2);
     let client = store.client(home.path());
