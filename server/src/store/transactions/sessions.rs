@@ -17,8 +17,8 @@ use portcullis_protocol::{AccountId, TerminalId, Thumbprint};
 /// than that, an honest terminal has been answered.
 const REFRESH_GRACE: u64 = 3600;
 
-/// Refresh tokens that a session has had at most, within the life of one: hourly renewals of 90 days, and nearly as many
-/// whose answers got lost. Used ones are kept, since whoever uses one again is found by it.
+/// Refresh tokens that a session has had at most, within the life of one: hourly renewals of 90 days, and nearly as
+/// many whose answers got lost. Used ones are kept, since whoever uses one again is found by it.
 const RENEWALS: u64 = 4096;
 
 /// Stores a pair of tokens of a session.
