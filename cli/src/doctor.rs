@@ -112,10 +112,10 @@ fn examine_home(context: &Context, home: &Path) -> Vec<Finding> {
     findings.push(terminal::keys());
     findings.push(terminal::journal(&client));
     let waited = context.wait(async {
-        let (mut findings, publishers) = store::examine(&client).await;
+        let (mut findings, accounts) = store::examine(&client).await;
         // After the stores: their signed answers tell the time.
         findings.extend(clock::examine(&client));
-        findings.extend(publisher::examine(&client, home, &publishers).await);
+        findings.extend(publisher::examine(&client, home, &accounts).await);
         findings.extend(library::examine(&client).await);
         findings.extend(cache::examine(&client));
         Ok(findings)

@@ -59,6 +59,11 @@ impl Failure {
         Refused::because(reason, detail).into()
     }
 
+    /// What has to be confirmed was not done, since nobody can be asked. `command`: what was typed, without `--yes`.
+    pub(crate) fn nobody_to_ask(not_done: impl Display, command: impl Display) -> Self {
+        Self::new(format!("{not_done}: nobody can be asked to confirm it"), format!("agree to it: `{command} --yes`"))
+    }
+
     /// The same failure with a better fix than the general one.
     pub(crate) fn with_fix(mut self, fix: impl Display) -> Self {
         self.fix = fix.to_string();

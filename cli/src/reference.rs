@@ -41,6 +41,10 @@ Written from the program itself; a test holds this page to it. `portcullis help 
   and `run` take `publisher/name` of what a store sells, too. What begins with `.` or `/`, or ends in `.wasm`, is a
   file. `run FILE` refuses one that the key pinned for its publisher does not stand for, and one that is older than what
   was used before.
+- **Rights** are taken in this order, whatever their age: what is free; what is for good, and a rental that was started,
+  of which nothing is taken; a rental that was not, whose time begins with that, those that end first before others;
+  uses, the oldest first; and the balance last, of which money is taken only for an offer that you agreed to. What ends
+  by itself comes before what keeps. `run` says so when a rental pays.
 - **Values.** `run --invoke` takes arguments in WAVE, the text form of component values: `1`, `\"text\"`, `[1, 2]`,
   `{width: 640}`, `some(1)`. `@FILE` stands for the bytes of a file. Bytes that a function gives go to `-o FILE`, or raw
   to standard output where that is no terminal.
@@ -123,8 +127,12 @@ fn row(text: &mut String, arg: &Arg) {
         (None, None) => value,
     };
     let mut help = arg.get_help().map(ToString::to_string).unwrap_or_default();
-    let choices: Vec<String> =
-        arg.get_possible_values().iter().map(|choice| format!("`{}`", choice.get_name())).collect();
+    let choices = arg.get_possible_values();
+    let choices: Vec<String> = choices
+        .iter()
+        .filter(|choice| !choice.is_hide_set())
+        .map(|choice| format!("`{}`", choice.get_name()))
+        .collect();
     if takes_value && !choices.is_empty() {
         let _ = write!(help, ": {}", choices.join(", "));
     }

@@ -133,8 +133,24 @@ pub(crate) fn command() -> Command {
 pub(crate) fn read() -> Result<Cli, clap::Error> {
     let words: Vec<OsString> = std::env::args_os().collect();
     let mut command = admit_identifiers(command(), &words);
-    let mut matches = command.try_get_matches_from_mut(words)?;
+    let mut matches = command.try_get_matches_from_mut(&words).map_err(|error| as_typed(&words, error))?;
     Cli::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command))
+}
+
+/// The complaint about what was typed. Its usage line counts what an environment variable gives as typed, as if the
+/// option belonged there; the same complaint without the environment does not.
+fn as_typed(words: &[OsString], error: clap::Error) -> clap::Error {
+    let command = without_environment(admit_identifiers(command(), words));
+    match command.try_get_matches_from(words) {
+        Err(typed) if typed.kind() == error.kind() => typed,
+        // It is the environment that is wrong.
+        _ => error,
+    }
+}
+
+fn without_environment(command: Command) -> Command {
+    let command = command.mut_args(|option| option.env(None));
+    command.mut_subcommands(without_environment)
 }
 
 /// A command for each group, with its verbs alone: for what writes a list of them under a heading.
@@ -292,6 +308,17 @@ mod tests {
             let error = read(&line).expect_err(&line).to_string();
             assert!(error.contains(said), "{line}: {error}");
         }
+    }
+
+    /// Global options come from the environment, too, and are not to be typed then.
+    #[test]
+    fn usage_has_no_option_that_the_environment_gave() {
+        let words = words("portcullis price a/b --model uses");
+        let given = command().mut_arg("home", |home| home.env(None).default_value("/home"));
+        assert!(given.try_get_matches_from(&words).is_err());
+        let typed: Vec<OsString> = words.iter().map(OsString::from).collect();
+        let error = command().try_get_matches_from(&words).expect_err("no operation");
+        assert!(!as_typed(&typed, error).to_string().contains("--home"));
     }
 
     #[test]

@@ -19,8 +19,9 @@ pub enum MoneyError {
     /// Not an amount.
     #[error("not an amount: write it as `1.99 EUR`, with as many decimals as the currency has")]
     Amount,
-    /// Not the currency's number of decimals.
-    #[error("not an amount of {currency}, which has {decimals} decimals: write it as `{}`", example(*.currency))]
+    /// Not the currency's number of decimals. The example is of its form alone: whoever wrote another amount than it
+    /// shows means his own.
+    #[error("not an amount of {currency}, which has {decimals} decimals: write as many, as in `{}`", example(*.currency))]
     Decimals {
         /// The currency.
         currency: Currency,

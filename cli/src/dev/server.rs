@@ -30,8 +30,11 @@ struct Made {
 impl Server {
     /// Makes one in `dir` and starts it.
     pub(crate) fn start(dir: &Path) -> Outcome<Self> {
-        let program = program()?;
-        let fix = format!("run `{} init` by hand and see what it says", program.display());
+        let Program { path: program, is_named } = Program::find()?;
+        let mut fix = format!("run `{} init` by hand and see what it says", program.display());
+        if is_named {
+            fix = format!("{VARIABLE} names it: correct that, or leave it out; if it is right, {fix}");
+        }
         // The port is free now; nobody else asks for it in the blink until the server listens.
         let port = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
         let port = port.or_fail("find a free port", "end other programs")?.port();
@@ -82,16 +85,28 @@ fn clean(program: &Path) -> Command {
     command
 }
 
-fn program() -> Outcome<PathBuf> {
-    if let Some(program) = std::env::var_os(VARIABLE) {
-        return Ok(program.into());
+/// The server's program.
+struct Program {
+    path: PathBuf,
+    /// Whether the variable names it.
+    is_named: bool,
+}
+
+impl Program {
+    fn find() -> Outcome<Self> {
+        if let Some(named) = std::env::var_os(VARIABLE).filter(|named| !named.is_empty()) {
+            return Ok(Self { path: named.into(), is_named: true });
+        }
+        let name = format!("portcullis-server{}", std::env::consts::EXE_SUFFIX);
+        let beside = std::env::current_exe().ok().map(|own| own.with_file_name(&name)).filter(|file| file.is_file());
+        let path = beside.ok_or_else(|| {
+            Failure::new(
+                format!("`{name}` does not lie beside this program"),
+                format!(
+                    "install it there (`cargo build -p portcullis-server` in a checkout), or name it: {VARIABLE}=FILE"
+                ),
+            )
+        })?;
+        Ok(Self { path, is_named: false })
     }
-    let name = format!("portcullis-server{}", std::env::consts::EXE_SUFFIX);
-    let beside = std::env::current_exe().ok().map(|own| own.with_file_name(&name)).filter(|file| file.is_file());
-    beside.ok_or_else(|| {
-        Failure::new(
-            format!("`{name}` does not lie beside this program"),
-            format!("install it there (`cargo build -p portcullis-server` in a checkout), or name it: {VARIABLE}=FILE"),
-        )
-    })
 }

@@ -5,6 +5,7 @@ use portcullis_protocol::{Origin, PublisherName, SecretKey};
 use std::path::{Path, PathBuf};
 
 use super::Finding;
+use super::store::Accounts;
 use crate::project::key_in_use;
 use crate::project::publisher_key::{self, Whose};
 
@@ -17,21 +18,27 @@ pub(super) fn file(home: &Path) -> PathBuf {
     publisher_key::path(named.as_deref(), home)
 }
 
-/// Nothing if there is neither a key here nor a publisher of the account. `publishers`: those of the account, each at a
-/// store.
-pub(super) async fn examine(client: &Client, home: &Path, publishers: &[(Origin, PublisherName)]) -> Vec<Finding> {
+/// Nothing if there is neither a key here nor a publisher of the account.
+pub(super) async fn examine(client: &Client, home: &Path, accounts: &Accounts) -> Vec<Finding> {
     let file = file(home);
     let key = match file.exists().then(|| publisher_key::read(&file, Whose::Publisher)).transpose() {
         Ok(key) => key,
         Err(failure) => return vec![Finding::failed(AREA, CHECK, &failure)],
     };
     let mut findings = Vec::new();
-    for (server, publisher) in publishers {
+    for (server, publisher) in &accounts.publishers {
         let of = format!("{publisher} at {server}");
         findings.push(judge(client, (server, publisher), &file, key.as_ref()).await.of(of));
     }
     if let (true, Some(key)) = (findings.is_empty(), &key) {
-        let what = format!("`{}` is {}; no store has it in use", file.display(), key.public().thumbprint().words());
+        let used = match accounts.silent.as_slice() {
+            [] => "none of your stores has it in use".to_owned(),
+            silent => {
+                let silent: Vec<String> = silent.iter().map(ToString::to_string).collect();
+                format!("{} did not say whether it is in use there", silent.join(", "))
+            }
+        };
+        let what = format!("`{}` is {}; {used}", file.display(), key.public().thumbprint().words());
         findings.push(Finding::ok(AREA, CHECK, what));
     }
     findings

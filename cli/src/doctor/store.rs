@@ -12,14 +12,23 @@ use crate::screen::output::date;
 
 const AREA: &str = "store";
 
-/// All of them; beside the findings, the publishers of the account at each store that says whose it is.
-pub(super) async fn examine(client: &Client) -> (Vec<Finding>, Vec<(Origin, PublisherName)>) {
-    let (mut findings, mut publishers) = (Vec::new(), Vec::new());
+/// What stores say of the account.
+#[derive(Debug, Default)]
+pub(super) struct Accounts {
+    /// Its publishers, each at a store.
+    pub(super) publishers: Vec<(Origin, PublisherName)>,
+    /// The stores that did not say.
+    pub(super) silent: Vec<Origin>,
+}
+
+/// All of them; beside the findings, what they say of the account.
+pub(super) async fn examine(client: &Client) -> (Vec<Finding>, Accounts) {
+    let (mut findings, mut accounts) = (Vec::new(), Accounts::default());
     let pins = match client.servers() {
         Ok(pins) => pins,
         Err(error) => {
             findings.push(Finding::failed(AREA, "trusted", &Failure::from(error)));
-            return (findings, publishers);
+            return (findings, accounts);
         }
     };
     if pins.is_empty() {
@@ -29,12 +38,14 @@ pub(super) async fn examine(client: &Client) -> (Vec<Finding>, Vec<(Origin, Publ
         let found = client.check_server(pin).await;
         if let Some(Ok(account)) = &found.account {
             let own = account.publishers.iter().cloned();
-            publishers.extend(own.map(|publisher| (pin.origin.clone(), publisher)));
+            accounts.publishers.extend(own.map(|publisher| (pin.origin.clone(), publisher)));
+        } else {
+            accounts.silent.push(pin.origin.clone());
         }
         findings.push(keys(client, pin, &found).of(&pin.origin));
         findings.push(signed_in(pin, found).of(&pin.origin));
     }
-    (findings, publishers)
+    (findings, accounts)
 }
 
 fn keys(client: &Client, pin: &Pin, found: &ServerCheckup) -> Finding {

@@ -8,9 +8,13 @@ use std::sync::LazyLock;
 use crate::failure::{Failure, Outcome};
 use crate::guest::cargo::Cargo;
 use crate::guest::commands::Commands;
+use crate::project::KINDS;
 
 /// The languages, each by the name of its folder, in the order in which help names them. The first is the default.
 const OFFERED: &[&str] = &["rust", "wat"];
+
+/// The kind that what is shown or played begins as: it has a file that is sold, and a function that gives it.
+const MEDIA: &str = "picture";
 
 /// Every file below `cli/languages/`: its path and its text.
 const FILES: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/languages.rs"));
@@ -90,7 +94,8 @@ impl Language {
             .map(|name| Self::all().iter().find(|language| language.name == name).expect("one of the possible values"))
     }
 
-    /// Reads `--kind`, of whichever language.
+    /// Reads `--kind`, of whichever language. Kinds of resources that no project begins as are read, too, so that
+    /// [`Language::kind`] says how they are made.
     pub(crate) fn kind_parser() -> PossibleValuesParser {
         let mut kinds: Vec<&'static Kind> = Vec::new();
         for kind in Self::all().iter().flat_map(|language| &language.kinds) {
@@ -103,15 +108,24 @@ impl Language {
             help[..1].make_ascii_uppercase();
             PossibleValue::new(&*kind.name).help(help)
         };
-        PossibleValuesParser::new(kinds.into_iter().map(value))
+        let of_resources = KINDS.into_iter().filter(|name| kinds.iter().all(|kind| kind.name != *name));
+        let unlisted = of_resources.map(|name| PossibleValue::new(name).hide(true));
+        PossibleValuesParser::new(kinds.iter().copied().map(value).chain(unlisted))
     }
 
     /// A kind of this language.
     pub(crate) fn kind(&self, name: &str) -> Outcome<&Kind> {
         self.kinds.iter().find(|kind| kind.name == name).ok_or_else(|| {
+            let message = format!("there is no project of the kind `{name}` in {}", self.title);
+            if KINDS.contains(&name) {
+                let fix = format!(
+                    "begin as {MEDIA}, `--kind {MEDIA}`, and write kind = \"{name}\" under [resource] in portcullis.toml"
+                );
+                return Failure::usage(message, fix);
+            }
             let kinds: Vec<&str> = self.kinds.iter().map(|kind| kind.name.as_str()).collect();
             Failure::usage(
-                format!("there is no project of the kind `{name}` in {}", self.title),
+                message,
                 format!("choose one of the kinds {}, or another --language", kinds.join(", ")),
             )
         })
@@ -194,11 +208,16 @@ mod tests {
         assert_eq!(markers.len(), OFFERED.len(), "one marker, one language");
         for language in Language::all() {
             assert!(language.kind("software").is_ok(), "{}: what --kind says by default", language.name);
+            assert!(language.kind(MEDIA).is_ok(), "{}: what other kinds begin as", language.name);
             assert!(language.vendored().any(|(path, _)| path == "wit/world.wit"), "{}", language.name);
             for kind in &language.kinds {
                 let paths: BTreeSet<String> = language.files(kind).map(|(path, _)| path).collect();
                 for path in [&*language.marker, "portcullis.toml", "wit/world.wit", "README.md", ".gitignore"] {
                     assert!(paths.contains(path), "{} {}: {path}", language.name, kind.name);
+                }
+                let (_, kept_out) = language.files(kind).find(|(path, _)| path == ".gitignore").expect("one");
+                for ending in ["*.jwk", "*.sealed.wasm"] {
+                    assert!(kept_out.lines().any(|line| line == ending), "{}: secret keys stay out", language.name);
                 }
             }
         }

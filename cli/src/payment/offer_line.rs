@@ -34,6 +34,11 @@ impl OfferLine {
         self.minor_units
     }
 
+    /// Whether it gives the operation to everybody, without an order.
+    pub(crate) fn is_given(&self) -> bool {
+        self.rights.is_given()
+    }
+
     /// Reads a verified offer.
     pub(crate) fn of(offer: &Verified<Offer>) -> Self {
         let offer = offer.document();

@@ -90,6 +90,25 @@ impl Typed {
         Ok((Self { model: model.map(Spanned::into_inner), count, start_within, use_within }, place))
     }
 
+    /// Whether their model is that of these rights.
+    pub(crate) fn is_of(&self, rights: Rights) -> bool {
+        self.model.as_deref() == Some(rights.model())
+    }
+
+    /// What they mean in place of these: of the same model, what is left out stays. The error is a message and its fix.
+    pub(crate) fn revising(&self, before: Rights) -> Result<Rights, (String, String)> {
+        let mut typed = self.clone();
+        match before {
+            _ if !self.is_of(before) => {}
+            Rights::Rental { start_within, use_within } => {
+                typed.start_within.get_or_insert(Time(start_within));
+                typed.use_within.get_or_insert(Time(use_within));
+            }
+            _ => typed.count = typed.count.or(before.quantity()),
+        }
+        typed.rights()
+    }
+
     /// What they mean. The error is a message and its fix.
     pub(crate) fn rights(&self) -> Result<Rights, (String, String)> {
         let wrong = |message: &str, fix: &str| Err((message.to_owned(), fix.to_owned()));
@@ -177,6 +196,16 @@ pub(crate) fn per(rights: Rights) -> String {
     }
 }
 
+/// What a buyer should know of rights whose time is bounded: when it begins.
+pub(crate) fn begin(rights: Rights) -> Option<&'static str> {
+    matches!(rights, Rights::Rental { .. }).then_some("with its first use, which comes before uses that you hold")
+}
+
+/// What a person should know of what pays, if a grant under this model does not take what he may expect.
+pub(crate) fn pay(model: &str) -> Option<&'static str> {
+    (model == "rental").then_some("a rental pays for this: its time runs since its first use, and no uses are drawn")
+}
+
 /// What of rights that an account holds can still be used.
 pub(crate) fn left(held: &EntitlementInfo) -> String {
     let rights = held.rights;
@@ -194,7 +223,7 @@ pub(crate) fn left(held: &EntitlementInfo) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{MODELS, Typed, left};
+    use super::{MODELS, Typed, begin, left, pay};
     use portcullis_protocol::Rights;
     use portcullis_protocol::wire::EntitlementInfo;
 
@@ -210,6 +239,19 @@ mod tests {
         }
         let unknown = Typed { model: Some("season".to_owned()), ..Typed::default() };
         assert!(unknown.rights().expect_err("not known").0.contains("is not known"));
+    }
+
+    #[test]
+    fn what_is_left_out_of_a_revision_stays() {
+        let typed = |model: &str| Typed { model: Some(model.to_owned()), ..Typed::default() };
+        let (five, rental) = (Rights::Uses { count: 5 }, Rights::Rental { start_within: 60, use_within: 120 });
+        assert_eq!(typed("uses").revising(five).expect("five uses"), five);
+        assert_eq!(typed("rental").revising(rental).expect("the same times"), rental);
+        let ten = Typed { count: Some(10), ..typed("uses") };
+        assert_eq!(ten.revising(five).expect("ten uses"), Rights::Uses { count: 10 });
+        // Of another model nothing stays.
+        assert!(typed("uses").revising(rental).expect_err("no count").0.contains("has no count"));
+        assert!(typed("rental").revising(five).expect_err("no times").0.contains("has no times"));
     }
 
     #[test]
@@ -243,6 +285,8 @@ mod tests {
         let rental = typed(Some("30d"), Some("36h")).rights().expect("a rental");
         assert_eq!(rental, Rights::Rental { start_within: 2_592_000, use_within: 129_600 });
         assert_eq!(rental.to_string(), "for 36 hours, to be started within 30 days");
+        assert!(begin(rental).is_some() && pay(rental.model()).is_some());
+        assert!(begin(Rights::Uses { count: 1 }).is_none() && pay("uses").is_none());
         assert!(typed(Some("30d"), None).rights().expect_err("half").0.contains("has no times"));
         let other = Typed { model: Some("perpetual".to_owned()), ..typed(Some("30d"), None) };
         assert!(other.rights().expect_err("no times").0.contains("only the model `rental`"));

@@ -17,8 +17,13 @@ const OTHERS: [&str; 7] = ["target", "build", "dist", "node_modules", "tests", "
 /// Files that are looked at. A project has some hundred.
 const MOST: usize = 20_000;
 
-/// A source of the project that was changed after one of its code parts was built. `None` too where a built file is
-/// missing: whoever reads it says so.
+/// A code part of the project whose built file is not there.
+pub(crate) fn missing(project: &Project) -> Option<&Path> {
+    let code = project.parts.iter().filter(|part| part.kind == PartKind::Code);
+    code.map(|part| part.path.as_path()).find(|path| !path.exists())
+}
+
+/// A source of the project that was changed after one of its code parts was built. What is missing counts as nothing.
 pub(crate) fn changed_since(project: &Project) -> Option<PathBuf> {
     let code = project.parts.iter().filter(|part| part.kind == PartKind::Code);
     let built = code.filter_map(|part| fs::metadata(&part.path).ok()?.modified().ok()).min()?;

@@ -97,7 +97,7 @@ fn nothing_done_yet_is_nothing_wrong() {
 /// The key with which a publisher seals is looked at before he meets a store that does not take what it sealed.
 #[test]
 fn the_publishers_key_is_the_one_in_use() {
-    let stage = Stage::with_sketch();
+    let mut stage = Stage::with_sketch();
     let state = |because: &str| {
         let diagnosis = Diagnosis::of(&stage, "publisher");
         let finding = diagnosis.finding("publisher", "key");
@@ -130,6 +130,11 @@ fn the_publishers_key_is_the_one_in_use() {
     assert!(!output.status.success() && said.contains("was in use before"), "{said}");
     stage.succeed("publisher", &[&back[..], &["--yes"]].concat());
     assert_eq!(state("is "), ("ok".to_owned(), 0));
+    // Who cannot be asked has said nothing.
+    stage.stop_store();
+    let diagnosis = Diagnosis::of(&stage, "publisher");
+    let finding = diagnosis.finding("publisher", "key")["finding"].as_str().expect("words");
+    assert!(finding.contains("did not say") && finding.contains(stage.origin()), "{finding}");
 }
 
 #[cfg(unix)]

@@ -10,7 +10,7 @@ fn json(stage: &Stage, who: &str, arguments: &[&str]) -> Value {
 
 #[test]
 fn made_by_the_publisher_and_redeemed_by_a_user_who_runs_it() {
-    let stage = Stage::with_sketch();
+    let mut stage = Stage::with_sketch();
     stage.login("user");
     let gift = ["gift", "acme/sketch", "--operation", "view", "--count", "3", "--note", "press", "--expires", "90days"];
     let made = json(&stage, "publisher", &gift);
@@ -36,6 +36,9 @@ fn made_by_the_publisher_and_redeemed_by_a_user_who_runs_it() {
     let voided = json(&stage, "publisher", &["gift", "acme/sketch", "--void", batch]);
     assert_eq!(voided["void"], 2);
     assert_eq!(stage.run("publisher", &["redeem", &code(1)]).status.code(), Some(54), "taken back");
+    let again = stage.succeed("publisher", &["gift", "acme/sketch", "--void", batch]);
+    let text = String::from_utf8_lossy(&again.stdout).into_owned();
+    assert!(text.contains("nothing of batch") && text.contains("1 redeemed, 2 void before"), "{text}");
     let listed = json(&stage, "publisher", &["gift", "acme/sketch", "--list"]);
     let batch = &listed["batches"][0];
     assert_eq!((&batch["redeemed"], &batch["void"], &batch["note"]), (&1.into(), &2.into(), &"press".into()));
@@ -52,4 +55,11 @@ fn made_by_the_publisher_and_redeemed_by_a_user_who_runs_it() {
     assert_eq!(strange.status.code(), Some(1), "a store that nobody signed in to");
     let text = String::from_utf8_lossy(&strange.stderr).into_owned();
     assert!(text.contains("not a store that you have signed in to"), "{text}");
+
+    // What gives nothing more says so, well within the time in which an answer may have got lost.
+    stage.restart_store(20);
+    let output = stage.succeed("user", &["redeem", &code(0)]);
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(text.contains("redeemed before") && text.contains("gives nothing more"), "{text}");
+    assert!(text.contains("portcullis inspect acme/sketch"), "it is installed: {text}");
 }

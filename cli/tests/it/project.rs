@@ -44,6 +44,54 @@ fn every_kind_builds_is_tested_and_sold() {
     what_is_wrong_in_the_sources_is_told(&stage, &target);
 }
 
+/// What a project begins with keeps its author from the slips that he cannot take back, and leads on from the others.
+#[test]
+fn a_project_begins_safely_and_is_built_by_seal() {
+    let stage = Stage::with_store();
+    stage.login("publisher");
+    stage.succeed("publisher", &["keygen"]);
+    for kind in ["music", "theme", "video"] {
+        let refused = stage.run("publisher", &["new", "tune", "--kind", kind]);
+        let text = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert_eq!(refused.status.code(), Some(2), "{text}");
+        assert!(text.contains("--kind picture") && text.contains(&format!("kind = \"{kind}\"")), "{text}");
+    }
+    let unknown = stage.run("publisher", &["new", "tune", "--kind", "song"]);
+    let text = String::from_utf8_lossy(&unknown.stderr).into_owned();
+    assert!(
+        unknown.status.code() == Some(2) && text.contains("[possible values: software, picture, command]"),
+        "{text}"
+    );
+
+    stage.succeed("publisher", &["new", "tune", "--language", "wat", "--kind", "picture"]);
+    let file = stage.path("tune/portcullis.toml");
+    let picture = fs::read_to_string(&file).expect("the project");
+    let music = picture.replace("kind = \"picture\"", "kind = \"music\"");
+    assert_ne!(picture, music);
+    fs::write(&file, music).expect("written");
+    // As the page of commands has it, in the project: git does not see the secret key.
+    let git = |arguments: &[&str]| {
+        let output = std::process::Command::new("git").args(arguments).current_dir(stage.path("tune")).output();
+        String::from_utf8_lossy(&output.expect("git runs").stdout).into_owned()
+    };
+    stage.succeed("publisher", &["keygen", "--output", "tune/new.jwk"]);
+    git(&["init", "--quiet"]);
+    let seen = git(&["status", "--porcelain", "--untracked-files=all"]);
+    assert!(seen.contains("portcullis.toml") && !seen.contains("new.jwk"), "{seen}");
+    // Nothing was built yet.
+    let origin = stage.origin().to_owned();
+    let seal = ["seal", "tune", "--server", &origin, "-o", "tune.sealed.wasm"];
+    let refused = stage.run("publisher", &[&seal[..], &["--no-build"]].concat());
+    let text = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success() && text.contains("build it first"), "the control: {text}");
+    let text = String::from_utf8_lossy(&stage.succeed("publisher", &seal).stderr).into_owned();
+    assert!(text.contains("is not there yet: building first"), "{text}");
+    // A server that is not where it is said to be.
+    let dev = stage.command("publisher").args(["dev", "tune"]).env("PORTCULLIS_SERVER_BIN", "/nonexistent").output();
+    let text = String::from_utf8_lossy(&dev.expect("dev runs").stderr).into_owned();
+    assert!(text.contains("PORTCULLIS_SERVER_BIN names it"), "{text}");
+}
+
 /// In WebAssembly text: what the commands make of it, without any compiler.
 #[test]
 fn every_kind_in_webassembly_text_is_built_and_sold() {

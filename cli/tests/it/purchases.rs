@@ -40,10 +40,23 @@ fn more_of_what_is_counted_is_ordered_by_who_says_so_and_an_order_is_given_up() 
     assert_eq!(said.run(&["cancel", order]), 0, "it is given up");
     assert_eq!(said.run(&["cancel", "AAAAAAAAAAAAAAAAAAAAAA"]), 1, "there is none");
     assert_eq!(said.run(&["cancel", "it"]), 2);
-    // A page that there is not is no store that is down.
-    let page = stage.run("user", &["search", "--page", "2"]);
-    let text = String::from_utf8_lossy(&page.stderr).into_owned();
-    assert!(page.status.code() == Some(1) && text.contains("no such page"), "{text}");
+    // A page that there is not is no store that is down, and the first one is the plain search.
+    for page in ["2", "4294967295"] {
+        let page = stage.run("user", &["search", "--page", page]);
+        let text = String::from_utf8_lossy(&page.stderr).into_owned();
+        assert!(page.status.code() == Some(1) && text.contains("ends with page 1"), "{text}");
+    }
+    let plain = stage.succeed("user", &["search"]).stdout;
+    assert_eq!(stage.succeed("user", &["search", "--page", "1"]).stdout, plain);
+    assert!(String::from_utf8_lossy(&plain).contains("acme/sketch"));
+    assert_eq!(stage.run("user", &["search", "--page", "0"]).status.code(), Some(2));
+    // A kind that nothing has is a slip, or another publisher's.
+    for (kind, code, says) in [("musik", 1, "--kind music"), ("hologram", 1, "software"), ("music", 0, "nothing found")]
+    {
+        let found = stage.run("user", &["search", "--kind", kind]);
+        let text = String::from_utf8_lossy(&found.stderr).into_owned();
+        assert!(found.status.code() == Some(code) && text.contains(says), "{text}");
+    }
     // The store names the other one, and what is paid stays.
     let refused = stage.run("user", &[&["--json"], &buy[..]].concat());
     let text = [refused.stdout, refused.stderr].concat();
@@ -57,6 +70,65 @@ fn more_of_what_is_counted_is_ordered_by_who_says_so_and_an_order_is_given_up() 
     let paid = receipts["receipts"][0]["order"].as_str().expect("an order");
     assert_eq!(said.run(&["cancel", paid]), 1, "it is paid");
     said.check("given-up");
+}
+
+/// What ends by itself is used first, and who holds both is told so.
+#[test]
+fn a_rental_comes_before_uses_and_says_so() {
+    let stage = Stage::with_sketch();
+    stage.login("user");
+    let buy = ["buy", "acme/sketch", "--operation", "count", "--yes"];
+    let text = |output: &std::process::Output| {
+        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+    };
+    assert!(!text(&stage.succeed("user", &buy)).contains("begins"), "uses begin with nothing");
+    let output = stage.succeed("publisher", &["--json", "price", "acme/sketch"]);
+    let listed: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let uses = listed["offers"].as_array().expect("offers").iter().find(|offer| offer["operation"] == "count");
+    let uses = uses.and_then(|offer| offer["id"].as_str()).expect("an id").to_owned();
+    let run = ["run", "--invoke", "add(1, 2)", "acme/sketch"];
+    assert!(!text(&stage.succeed("user", &run)).contains("rental"), "the control: a use is drawn");
+    let rental = ["--model", "rental", "--start-within", "30d", "--use-within", "48h", "--price", "1.00 EUR"];
+    stage.succeed(
+        "publisher",
+        &[&["price", "acme/sketch", "--operation", "count", "--revise", &uses], &rental[..]].concat(),
+    );
+    let bought = text(&stage.succeed("user", &buy));
+    assert!(bought.contains("its first use, which comes before uses"), "{bought}");
+    let left = || text(&stage.succeed("user", &["grants", "acme/sketch"]));
+    let (before, ran) = (left(), text(&stage.succeed("user", &run)));
+    assert!(ran.contains("a rental pays for this") && ran.contains("`portcullis grants acme/sketch`"), "{ran}");
+    let uses_in = |text: &str| text.lines().find(|line| line.contains("uses left")).map(str::to_owned);
+    assert!(before.contains("start it before") && left().contains("until "), "{before}{}", left());
+    assert!(uses_in(&before).is_some() && uses_in(&before) == uses_in(&left()), "{before}{}", left());
+}
+
+/// Slips in prices, and offers that nobody can take.
+#[test]
+fn a_price_list_says_what_does_not_fit() {
+    let stage = Stage::with_sketch();
+    let price = |arguments: &[&str]| {
+        let output = stage.run("publisher", &[&["price", "acme/sketch", "--operation"], arguments].concat());
+        let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+        (output.status.code(), text)
+    };
+    let (code, text) = price(&["veiw", "--model", "perpetual", "--price", "3EUR"]);
+    assert!(code == Some(2) && text.contains("did you mean `view`?"), "{text}");
+    let (code, text) = price(&["view", "--model", "perpetual", "--price", "1.499 EUR"]);
+    assert!(code == Some(2) && text.contains("write as many, as in `1.00 EUR`"), "{text}");
+    // What is revised keeps its count; what is added has none.
+    let (code, text) = price(&["count", "--model", "uses", "--price", "0.90 EUR"]);
+    assert!(code == Some(0) && text.contains("no longer: "), "{text}");
+    let (code, text) = price(&["count", "--model", "uses", "--price", "0.90 USD"]);
+    assert!(code == Some(2) && text.contains("has no count"), "{text}");
+    let (code, text) = price(&["count", "--model", "uses", "--price", "0.95 EUR", "--beside"]);
+    assert!(code == Some(2) && text.contains("has no count"), "{text}");
+    let (code, text) = price(&["preview", "--model", "perpetual", "--price", "3EUR"]);
+    assert!(code == Some(0) && text.contains("preview is free, so nobody can buy it"), "{text}");
+    let end = text.split('`').find(|piece| piece.starts_with("portcullis price")).expect("a command");
+    let output = stage.succeed("publisher", &end.split(' ').skip(1).collect::<Vec<_>>());
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!text.contains("is free"), "{text}");
 }
 
 /// A price that is set ends no other one unsaid.

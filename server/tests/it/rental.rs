@@ -99,6 +99,27 @@ async fn it_starts_with_the_first_grant_and_ends_by_the_clock_of_the_store() {
     world.run(&machine, "view").await.expect("a new one");
 }
 
+/// What ends by itself comes before what keeps; while it runs, nothing else is taken.
+#[tokio::test]
+async fn it_is_taken_before_uses_and_they_are_there_when_it_has_ended() {
+    let world = World::new().await;
+    let machine = world.machine("ada@example.org").await;
+    world.price(&[("view", Rights::Uses { count: 2 }, "1.00 EUR")]).await;
+    world.buy(&machine, "view").await;
+    let model = async || {
+        let granted = world.run(&machine, "view").await.expect("held");
+        granted.grant.document().model.as_str().to_owned()
+    };
+    assert_eq!(model().await, "uses", "the control: nothing else is held");
+    world.price(&[("view", RENTAL, "2.00 EUR")]).await;
+    world.buy(&machine, "view").await;
+    assert_eq!(model().await, "rental");
+    assert_eq!(model().await, "rental");
+    world.core.clock.advance(200);
+    assert_eq!(model().await, "uses", "one is left");
+    assert_eq!(reason(world.run(&machine, "view").await), Reason::EntitlementExhausted);
+}
+
 #[tokio::test]
 async fn one_that_was_never_started_ends_with_its_first_time() {
     let (world, machine) = world().await;

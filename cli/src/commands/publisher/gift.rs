@@ -100,7 +100,11 @@ impl BatchLine {
 #[derive(Serialize)]
 struct Voided {
     batch: String,
+    /// How many it ended.
     void: u32,
+    /// The batch as it was before.
+    #[serde(skip)]
+    before: BatchLine,
 }
 
 impl Gift {
@@ -118,11 +122,11 @@ impl Gift {
         }
         if let Some(typed) = &self.void {
             let voided = context.wait(async {
-                let known: Vec<BatchId> =
-                    batches(&client, &server, &self.name, publisher).await?.iter().map(|batch| batch.batch).collect();
+                let batches = batches(&client, &server, &self.name, publisher).await?;
+                let known: Vec<BatchId> = batches.iter().map(|batch| batch.batch).collect();
                 let at = identifier::pick(typed, &known, "batch of codes", &format!("portcullis gift {full} --list"))?;
                 let void = publishing.void_gifts(publisher, name, &known[at]).await?;
-                Ok(Voided { batch: known[at].to_string(), void })
+                Ok(Voided { batch: known[at].to_string(), void, before: BatchLine::of(&batches[at]) })
             })?;
             context.screen.report(&voided);
             return Ok(());
@@ -195,7 +199,14 @@ impl Report for Batches {
 
 impl Report for Voided {
     fn text(&self) -> String {
-        let verb = if self.void == 1 { "is" } else { "are" };
-        format!("{} of batch {} {verb} void; what was redeemed stays\n", counted(self.void, "code"), self.batch)
+        let Self { batch, void, before: BatchLine { count, redeemed, void: ended, .. } } = self;
+        if *void == 0 {
+            return format!(
+                "nothing of batch {batch} is left to end: of its {}, {redeemed} redeemed, {ended} void before\n",
+                counted(*count, "code")
+            );
+        }
+        let verb = if *void == 1 { "is" } else { "are" };
+        format!("{} of batch {batch} {verb} void now; what was redeemed stays\n", counted(*void, "code"))
     }
 }

@@ -18,7 +18,7 @@ use crate::screen::shell::quoted;
 pub(crate) struct New {
     /// The resource's name: a-z, 0-9 and '-'; also the folder
     name: ResourceName,
-    /// What kind of resource it begins as
+    /// `kind` in portcullis.toml says what it is sold as; this, what it begins as
     #[arg(long, value_parser = Language::kind_parser(), default_value = "software")]
     kind: String,
     /// The language that it is written in

@@ -3,8 +3,9 @@
 use clap::Args;
 use portcullis_host::Listing;
 use portcullis_protocol::wire::OfferTerms;
-use portcullis_protocol::{Money, OfferId, OperationName, PublisherName, Rights};
+use portcullis_protocol::{Money, OfferId, OperationName, PublisherName, Rights, Verified, nearest};
 use serde::Serialize;
+use std::collections::BTreeSet;
 
 use crate::commands::publisher::ownership;
 use crate::context::{Context, ServerOption};
@@ -121,7 +122,8 @@ impl Price {
             return Ok((Some(terms), Some(OfferLine::of(&listing.offers[at]))));
         }
         let Some(operation) = &self.operation else { return Ok((None, None)) };
-        let rights = self.rights.rights().map_err(|(message, fix)| Failure::usage(message, fix))?;
+        self.check_operation(operation, listing)?;
+        let rights = self.rights(operation, listing)?;
         let price = match self.price {
             Some(price) => price,
             None if rights.is_given() => project::free(),
@@ -153,6 +155,45 @@ impl Price {
         }
         (offer.title, offer.rights, offer.price) = (title, rights, price);
         Ok((Some(terms), Some(OfferLine::of(&listing.offers[at]))))
+    }
+
+    /// Whether the resource has the operation, as far as its listing tells: each version says which operations open
+    /// its parts.
+    fn check_operation(&self, operation: &OperationName, listing: &Listing) -> Outcome {
+        let offered = listing.offers.iter().map(|offer| &offer.document().operation);
+        let opening = listing.versions.iter().filter(|version| !version.withdrawn).flat_map(|version| &version.opens);
+        let known: BTreeSet<&str> =
+            offered.chain(opening.flat_map(|part| &part.operations)).map(OperationName::as_str).collect();
+        match nearest(operation.as_str(), known.iter().copied()) {
+            Some(near) if !known.contains(operation.as_str()) => Err(Failure::usage(
+                format!("{} has no operation `{operation}` that the store knows of", self.name.path()),
+                format!("did you mean `{near}`? `portcullis inspect {}` shows all", self.name.path()),
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// The rights that are offered. What of them is left out is as in the offer that is revised, if it is clear which.
+    fn rights(&self, operation: &OperationName, listing: &Listing) -> Outcome<Rights> {
+        let wrong = |(message, fix): (String, String)| Failure::usage(message, fix);
+        let offers = || listing.offers.iter().map(Verified::document);
+        let before = match &self.revise {
+            Some(typed) => Some(listing.offers[self.pick(typed, listing)?].document()),
+            None if self.beside => None,
+            None => {
+                let currency = self.price.map(|price| price.currency());
+                let mut alike = offers().filter(|offer| {
+                    offer.operation == *operation
+                        && self.rights.is_of(offer.rights)
+                        && currency.is_none_or(|currency| offer.price.currency() == currency)
+                });
+                alike.next().filter(|_| alike.next().is_none())
+            }
+        };
+        match before {
+            Some(before) => self.rights.revising(before.rights).map_err(wrong),
+            None => self.rights.rights().map_err(wrong),
+        }
     }
 
     /// The place of the offer that these terms revise; none if they are another one's.
@@ -246,6 +287,22 @@ impl Report for Prices {
         }
         if self.offers.is_empty() && self.unknown_offers.is_empty() {
             text += "  no offers: nobody can buy it\n";
+        }
+        text
+    }
+
+    /// What is offered for nothing is not bought, whatever else it is offered for.
+    fn notes(&self) -> String {
+        let warn = style::WARN;
+        let mut text = String::new();
+        for free in self.offers.iter().filter(|offer| offer.is_given()) {
+            if self.offers.iter().any(|offer| offer.operation == free.operation && !offer.is_given()) {
+                text += &format!(
+                    "{warn}warning{warn:#}: {} is free, so nobody can buy it as long as its free offer is there; to end \
+                     that: `portcullis price {} --remove {}`\n",
+                    free.operation, self.name, free.id
+                );
+            }
         }
         text
     }

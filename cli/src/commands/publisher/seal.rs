@@ -124,17 +124,22 @@ async fn warn_of_other_keys(
     Ok(refusing)
 }
 
-/// Builds again what is older than its sources, so that nobody sells the version before.
+/// Builds what was not built, and again what is older than its sources, so that nobody sells the version before.
 fn bring_up_to_date(context: &Context, project: &Project) -> Outcome {
-    let Some(source) = stale::changed_since(project) else { return Ok(()) };
-    if Language::of(&project.folder).is_some() {
-        context.screen.note(format_args!("`{}` was changed since the last build: building first", source.display()));
+    let builds = Language::of(&project.folder).is_some();
+    let why = match (stale::missing(project), stale::changed_since(project)) {
+        (Some(missing), _) if builds => format!("`{}` is not there yet", missing.display()),
+        (_, Some(source)) => format!("`{}` was changed since the last build", source.display()),
+        (_, None) => return Ok(()),
+    };
+    if builds {
+        context.screen.note(format_args!("{why}: building first"));
         let built = build::build(context, project)?;
         context.screen.note(format_args!("built {}", built.summary()));
         return Ok(());
     }
     Err(Failure::new(
-        format!("`{}` was changed since the code was built: what is built is not what it says", source.display()),
+        format!("{why}: what is built is not what it says"),
         "build the component again with its own tools; or seal it as it is: --no-build",
     ))
 }

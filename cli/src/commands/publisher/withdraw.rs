@@ -82,9 +82,9 @@ impl Withdraw {
             }
             if !self.yes {
                 if !context.screen.can_ask() {
-                    return Err(Failure::new(
-                        format!("{} was not withdrawn: there is no terminal to confirm on", self.name),
-                        format!("agree to it: `portcullis withdraw {} --yes`", self.name),
+                    return Err(Failure::nobody_to_ask(
+                        format_args!("{} was not withdrawn", self.name),
+                        format_args!("portcullis withdraw {}", self.name),
                     ));
                 }
                 let question = format!(

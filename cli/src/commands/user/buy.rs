@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::receipts::ReceiptLine;
 use crate::context::{Context, ServerOption};
 use crate::failure::{Failure, Outcome};
-use crate::payment::{self, Again, Payment};
+use crate::payment::{self, Again, Payment, rights};
 use crate::resource::target::Name;
 use crate::screen::output::{Lines, OfferLine, Report, style};
 
@@ -56,6 +56,9 @@ pub(crate) struct Bought {
     /// It was on order before.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     joined: bool,
+    /// When the time of the rights begins, if it is bounded.
+    #[serde(skip)]
+    begins: Option<&'static str>,
     /// What the same command does next.
     #[serde(skip)]
     again: Again,
@@ -111,6 +114,7 @@ impl Buy {
                 offer: line,
                 receipt: order.paid().and_then(PurchaseReceipt::rights).map(ReceiptLine::from),
                 joined: order.joined,
+                begins: rights::begin(offer.document().rights),
                 again: Again::of_rights(offer.document().rights, order.joined),
                 next: order.next,
             })
@@ -138,6 +142,9 @@ impl Report for Bought {
         let (good, strong, warn) = (style::GOOD, style::STRONG, style::WARN);
         let mut lines = Lines::default();
         lines.add("order", &self.order).add("store", &self.server);
+        if let Some(begins) = self.begins {
+            lines.add("begins", begins);
+        }
         match &self.receipt {
             Some(receipt) => {
                 lines.add("charged", format_args!("{}, {}", receipt.price, receipt.words));

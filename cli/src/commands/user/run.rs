@@ -18,7 +18,7 @@ use std::time::Duration;
 use crate::context::{Context, ServerOption};
 use crate::failure::{Failure, Outcome};
 use crate::payment::metered::Agreed;
-use crate::payment::{self, Agreement, Payment};
+use crate::payment::{self, Agreement, Payment, rights};
 use crate::resource::destination::Destination;
 use crate::resource::invocation::Invocation;
 use crate::resource::target::Target;
@@ -279,6 +279,10 @@ impl Session<'_> {
             return Err(Failure::usage("a terminal cannot show bytes", "name a file: -o FILE"));
         }
         let authorised = self.authorise(&operation).await?;
+        if let Some(pays) = rights::pay(&authorised.grant().document().model) {
+            let (dim, name) = (style::DIM, self.name());
+            context.screen.note(format_args!("{dim}{pays}; `portcullis grants {name}` says until when{dim:#}"));
+        }
         let ran = match values {
             Some(values) => self.call(&authorised, &export, &values, output).await,
             None => self.command(&authorised, output).await,

@@ -1,12 +1,12 @@
 //! `portcullis search`: what a store sells.
 
 use clap::Args;
-use portcullis_host::{FoundProduct, Listing};
-use portcullis_protocol::Origin;
+use portcullis_host::{FoundProduct, Listing, SearchPage, Storefront};
+use portcullis_protocol::{Origin, nearest};
 use serde::Serialize;
 
 use crate::context::{Context, ServerOption};
-use crate::failure::Outcome;
+use crate::failure::{Failure, Outcome};
 use crate::project::KINDS;
 use crate::screen::output::{KeyName, OfferLine, Report, UNKNOWN, UnknownLine};
 use crate::screen::table::Table;
@@ -23,9 +23,9 @@ pub(crate) struct Search {
     /// Only this kind: software, picture, … or code, what merchants sell
     #[arg(long, value_name = "KIND")]
     kind: Option<String>,
-    /// The next page, as the last line of the page before names it
-    #[arg(long, value_name = "N")]
-    page: Option<u32>,
+    /// Which page of what is found; the first one is 1
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    page: u32,
     #[command(flatten)]
     store: ServerOption,
 }
@@ -42,9 +42,6 @@ struct Results {
     unknown: Vec<UnknownLine>,
     #[serde(skip_serializing_if = "Option::is_none")]
     next_page: Option<u32>,
-    /// The kind that was asked for.
-    #[serde(skip)]
-    kind: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -110,14 +107,47 @@ impl Search {
         let client = context.client()?;
         let server = self.store.origin(&client)?;
         let words = self.words.join(" ");
-        let page =
-            context.wait(async { Ok(client.store(&server).search(&words, self.kind.as_deref(), self.page).await?) })?;
+        let page = context.wait(self.page(&client.store(&server), &words))?;
+        let nothing = page.results.is_empty() && page.products.is_empty() && page.unknown.is_empty();
+        if let Some(kind) = self.kind.as_deref().filter(|kind| nothing && !kinds().any(|known| known == *kind)) {
+            return Err(no_such_kind(&server, kind));
+        }
+        let next_page = page.next.map(|_| self.page.saturating_add(1));
         let results = page.results.iter().map(Found::from).collect();
         let unknown = page.unknown.iter().map(UnknownLine::of).collect();
         let products = page.products.iter().map(Sold::from).collect();
-        context.screen.report(&Results { server, results, products, unknown, next_page: page.next, kind: self.kind });
+        context.screen.report(&Results { server, results, products, unknown, next_page });
         Ok(())
     }
+
+    /// The page that is meant. A store names its next page in its own way, so those before it are asked for.
+    async fn page(&self, store: &Storefront, words: &str) -> Outcome<SearchPage> {
+        let mut page = store.search(words, self.kind.as_deref(), None).await?;
+        for last in 1..self.page {
+            let Some(next) = page.next else {
+                return Err(Failure::new(
+                    format!("there is no page {}: what was found ends with page {last}", self.page),
+                    "name a page that there is, as in --page 1; the last line of a page names the next one",
+                ));
+            };
+            page = store.search(words, self.kind.as_deref(), Some(next)).await?;
+        }
+        Ok(page)
+    }
+}
+
+/// The kinds that most resources have, and that of what merchants sell.
+fn kinds() -> impl Iterator<Item = &'static str> {
+    KINDS.into_iter().chain([CODE])
+}
+
+/// Nothing was found of a kind that is not known. Publishers who seal with tools of their own can name others.
+fn no_such_kind(server: &Origin, kind: &str) -> Failure {
+    let fix = match nearest(kind, kinds()) {
+        Some(near) => format!("did you mean --kind {near}?"),
+        None => format!("most have one of the kinds {}", kinds().collect::<Vec<_>>().join(", ")),
+    };
+    Failure::new(format!("nothing of the kind `{kind}` was found at {server}"), fix)
 }
 
 impl Report for Results {
@@ -150,15 +180,7 @@ impl Report for Results {
     fn notes(&self) -> String {
         match self.next_page {
             _ if self.results.is_empty() && self.products.is_empty() && self.unknown.is_empty() => {
-                let (server, known) = (&self.server, KINDS.join(", "));
-                match &self.kind {
-                    Some(kind) if !KINDS.contains(&kind.as_str()) && kind != CODE => {
-                        format!(
-                            "nothing found at {server}: most have one of the kinds {known}, {CODE}, and not `{kind}`\n"
-                        )
-                    }
-                    _ => format!("nothing found at {server}\n"),
-                }
+                format!("nothing found at {}\n", self.server)
             }
             Some(page) => format!("There is more: --page {page}\n"),
             None => String::new(),
@@ -192,7 +214,7 @@ mod tests {
         let order = |results: &[&str], products: Vec<Sold>| -> Vec<String> {
             let server = "https://store.example".parse().expect("an origin");
             let results = results.iter().map(|name| found(name)).collect();
-            let report = Results { server, results, products, unknown: Vec::new(), next_page: None, kind: None };
+            let report = Results { server, results, products, unknown: Vec::new(), next_page: None };
             report.text().lines().map(|line| line.split('\t').next().unwrap_or_default().to_owned()).collect()
         };
         let all = order(&["a", "b"], vec![sold("p", Some(0)), sold("q", Some(2)), sold("r", Some(4))]);

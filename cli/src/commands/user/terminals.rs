@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use crate::context::{Context, ServerOption};
 use crate::failure::{Failure, Outcome};
 use crate::screen::output::{Report, UnknownLine, date, style, unshown};
+use crate::screen::shell::quoted;
 
 /// List the terminals of your account, and revoke one that is lost
 #[derive(Debug, Args)]
@@ -109,7 +110,10 @@ impl Revoke {
             format!("Revoke {} ({})? This cannot be undone.", line.label, line.words)
         };
         if !self.yes && !context.screen.can_ask() {
-            return Err(Failure::usage("nothing was revoked: there is no terminal to confirm on", "pass --yes"));
+            return Err(Failure::nobody_to_ask(
+                format_args!("{} was not revoked", line.label),
+                format_args!("portcullis terminals revoke {}", quoted(&self.terminal)),
+            ));
         }
         if !self.yes && !context.screen.ask(question) {
             return Err(Failure::new("nothing was revoked", "answer y, or pass --yes"));

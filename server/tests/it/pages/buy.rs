@@ -4,7 +4,10 @@ use crate::browser::{Browser, Page};
 use crate::stage::{PASSWORD, Shop, Stage, terms};
 use crate::terminal::Draft;
 use portcullis_protocol::codes::RedemptionCode;
-use portcullis_protocol::wire::{Done, EntitlementsAnswer, GiftsAnswer, GiftsRequest, WithdrawRequest};
+use portcullis_protocol::wire::{
+    AuthorisationAnswer, Done, EntitlementsAnswer, GiftsAnswer, GiftsRequest, VerificationAnswer, VerificationRequest,
+    WithdrawRequest,
+};
 use portcullis_protocol::{Digest, Rights, paths};
 use portcullis_server::billing::events;
 use portcullis_server::billing::payment::{PaymentChange, PaymentEvent, SANDBOX};
@@ -300,6 +303,30 @@ async fn an_order_that_is_not_paid_is_given_up_by_its_buyer_alone_and_named_to_w
     let paid = order_of(&buy(&mut ada, &offer, "sandbox:ok").await);
     ada.post(&format!("{paid}/cancel"), &[("csrf", &page.csrf())]).await;
     assert!(ada.get(&paid).await.text.contains("It is paid"));
+    stage.stop().await;
+}
+
+/// The library tells of time as the command line does: until when it is to be started, then until when it runs.
+#[tokio::test]
+async fn a_rental_says_until_when_it_runs() {
+    let stage = Stage::open().await;
+    let mut shop = stage.shop().await;
+    let rental = Rights::Rental { start_within: 3000, use_within: 1000 };
+    shop.reprice(vec![terms("preview", Rights::Free {}, "0.00 EUR"), terms("view", rental, "1.99 EUR")]).await;
+    let mut ada = stage.person("ada@example.org").await;
+    let mut terminal = stage.terminal_of(&mut ada).await;
+    shop.buy(&mut terminal, "view").await;
+    let library = ada.get("/account/library").await.text;
+    assert!(library.contains("to be started within") && library.contains(": start it before <time"), "{library}");
+    let request = shop.request("view");
+    let AuthorisationAnswer { code, .. } = terminal.get_yes(&Draft::post(paths::AUTHORIZATIONS, &request)).await;
+    let verification = VerificationRequest { code, request };
+    let _: VerificationAnswer = terminal.get_yes(&Draft::post(paths::VERIFICATIONS, &verification)).await;
+    let library = ada.get("/account/library").await.text;
+    assert!(library.contains("until <time") && !library.contains("to be started within"), "{library}");
+    stage.clock.advance(1001);
+    let library = ada.get("/account/library").await.text;
+    assert!(library.contains("ended") && !library.contains("until <time"), "{library}");
     stage.stop().await;
 }
 

@@ -10,6 +10,7 @@ use super::super::store::path as resource_path;
 use crate::billing::entitlement::Entitlement;
 use crate::http::app::App;
 use crate::http::problem::ApiError;
+use crate::ops::clock::Timestamp;
 use crate::store::{AccountPage, Page};
 use axum::extract::{Request, State};
 use axum::response::Response;
@@ -26,12 +27,13 @@ pub(crate) async fn show(State(app): State<App>, visitor: Visitor, request: Requ
     let page = query_value(&request.into_parts().0, "page").and_then(|page| page.parse().ok()).unwrap_or(0);
     let held = app.core.store.entitlements(account, AccountPage::new(page, PER_PAGE)).await;
     let Page { rows, next } = held.map_err(ApiError::internal)?;
+    let now = app.core.clock.now();
     let columns = [Column::Words("What"), Column::Words("Operation"), Column::Words("Rights"), Column::Words("Since")];
     let content = html! {
         @if rows.is_empty() {
             (Empty { title: "Nothing here yet", text: html! { "What you buy is listed here, and runs on every terminal of your account. Look around " a href="/" { "the store" } "." } })
         } @else {
-            (Table { caption: "What you hold", columns: &columns, rows: rows.iter().map(row).collect() })
+            (Table { caption: "What you hold", columns: &columns, rows: rows.iter().map(|held| row(held, now)).collect() })
         }
         (Pager { path: "/account/library", page, next })
         p { a href="/account/redeem" { "Redeem a code" } " that somebody gave you." }
@@ -39,16 +41,26 @@ pub(crate) async fn show(State(app): State<App>, visitor: Visitor, request: Requ
     Ok(Shell::new(&app, &visitor, "Your library").tab(Tab::Library).show(&content))
 }
 
-fn row(entitlement: &Entitlement) -> Vec<Markup> {
+fn row(entitlement: &Entitlement, now: Timestamp) -> Vec<Markup> {
     let (publisher, name) = (entitlement.publisher.as_str(), entitlement.name.as_str());
     vec![
         html! { a href=(resource_path(publisher, name)) { (publisher) "/" (name) } },
         html! { code { (entitlement.operation) } },
-        html! {
-            @if entitlement.revoked.is_some() { span.tag.off { "ended" } }
-            @else if let Some(left) = entitlement.remaining() { (left) " left of " (entitlement.rights) }
-            @else { (entitlement.rights) }
-        },
+        left(entitlement, now),
         moment(entitlement.since),
     ]
+}
+
+/// What of it can still be used, as `portcullis grants` says it.
+fn left(entitlement: &Entitlement, now: Timestamp) -> Markup {
+    let (rights, holding) = (entitlement.rights, entitlement.holding);
+    html! {
+        @if entitlement.revoked.is_some() || holding.has_ended(now) { span.tag.off { "ended" } }
+        @else if let Some(left) = entitlement.remaining() { (left) " left of " (rights) }
+        @else if let Some(ends) = holding.ends {
+            @if holding.starts.is_some() { "until " (moment(ends)) }
+            @else { (rights) ": start it before " (moment(ends)) }
+        }
+        @else { (rights) }
+    }
 }
