@@ -4,7 +4,9 @@
 use anyhow::Context as _;
 use portcullis_protocol::text::{json_escaped, shown};
 use serde_json::Value;
+use std::error::Error as _;
 use std::io::{self, Write as _};
+use std::num::{IntErrorKind, ParseIntError};
 use std::process::ExitCode;
 
 /// A report. Names, titles and labels in it are what others chose.
@@ -24,15 +26,28 @@ pub(crate) fn json_lines() -> impl io::Write {
 
 /// What the command line's own parser answers: help, a version, a complaint, which repeats what was typed.
 pub(crate) fn answer(answer: &clap::Error) -> ExitCode {
-    let written = if answer.use_stderr() {
-        write!(io::stderr(), "{}", shown(&answer.render().to_string()))
-    } else {
-        answer.print()
-    };
+    let written = if answer.use_stderr() { write!(io::stderr(), "{}", shown(&plain(answer))) } else { answer.print() };
     match written {
         Ok(()) => ExitCode::from(u8::try_from(answer.exit_code()).unwrap_or(1)),
         Err(_) => ExitCode::FAILURE,
     }
+}
+
+/// What somebody should know, though the program does what was asked.
+pub(crate) fn note(note: &str) {
+    writeln!(io::stderr(), "note: {}", shown(note)).ok();
+}
+
+/// A complaint about what was typed, in words for people: what Rust says of a number is for programmers.
+fn plain(answer: &clap::Error) -> String {
+    let said = answer.render().to_string();
+    let Some(cause) = answer.source().and_then(|cause| cause.downcast_ref::<ParseIntError>()) else { return said };
+    let words = match cause.kind() {
+        IntErrorKind::PosOverflow => "the number is too large",
+        IntErrorKind::NegOverflow => "the number is too small",
+        _ => "not a whole number",
+    };
+    said.replacen(&cause.to_string(), words, 1)
 }
 
 /// Why the program ends with an error.

@@ -8,7 +8,7 @@ use crate::{MASTER_KEY, print};
 use clap::Args;
 use portcullis_protocol::text::counted;
 use serde_json::json;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 #[derive(Debug, Args)]
 pub(super) struct TakeBackup {
@@ -52,6 +52,13 @@ impl TakeBackup {
         let taken = Backup::take(&app, &self.to, !self.without_files).await;
         app.core.store.close().await?;
         let backup = taken?;
+        if let Some(dir) = holder(&self.to, &app.config.dir) {
+            print::note(&format!(
+                "the backup lies in the server's own directory, {}. A disk that fails, or whoever removes that directory, \
+                 takes the backup with it: copy it to another machine, or name a folder elsewhere with `--to`",
+                dir.display()
+            ));
+        }
         if self.json {
             let (counts, files) = (backup.counts, backup.with_files);
             return print::json(&json!({
@@ -73,6 +80,12 @@ impl TakeBackup {
             app.config.dir.join(MASTER_KEY).display()
         ))
     }
+}
+
+/// The server's directory, if a folder lies in it, by whatever name.
+fn holder(folder: &Path, dir: &Path) -> Option<PathBuf> {
+    let dir = dir.canonicalize().ok()?;
+    folder.canonicalize().is_ok_and(|folder| folder.starts_with(&dir)).then_some(dir)
 }
 
 impl Restore {

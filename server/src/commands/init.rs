@@ -4,7 +4,7 @@ use super::{DatabaseFlag, origin_of};
 use crate::audit::{Act, AuditKey, os_user};
 use crate::crypto::keys::{self, Keys};
 use crate::crypto::secrets::{Secrets, TokenRole, new_token};
-use crate::ops::config::{Config, FILE_NAME};
+use crate::ops::config::{Config, FILE_NAME, socket_address};
 use crate::ops::parts::Parts;
 use crate::print;
 use crate::store::NewInvitation;
@@ -33,7 +33,7 @@ pub(super) struct Init {
     #[arg(long, value_name = "URL")]
     origin: Option<Origin>,
     /// The address to listen on.
-    #[arg(long, value_name = "ADDR", value_parser = super::socket_address)]
+    #[arg(long, value_name = "ADDR", value_parser = socket_address)]
     listen: Option<SocketAddr>,
     /// A new, empty PostgreSQL database for it, postgres://USER@HOST/DATABASE [default: an SQLite file in the
     /// directory]. The password is better kept in PGPASSWORD: everybody on a machine sees its command lines.
@@ -92,7 +92,7 @@ impl Init {
             bail!("there is a server in {database} already: give the new one a new database");
         }
         keys::init(&*store, &secrets).await?;
-        bind(&*store, &secrets, &origin, &self.dir).await?;
+        bind(&*store, &secrets, &origin, (&self.dir, database.as_ref())).await?;
         let keys = Keys::open(&*store, &secrets, origin.clone()).await?;
         let token = new_token();
         let invitation = NewInvitation {
@@ -209,6 +209,7 @@ publishers = \"{publishers}\"
 sandbox = {local}
 
 [limits]
+# Each is at least 1, but for those that say what 0 means.
 # Bytes of a sealed file, and of all that one account has published; uploads under way at once, and of one account (one
 # once half are taken); bytes per second that one has to bring.
 upload_bytes = {upload_bytes}
@@ -234,17 +235,18 @@ sign_in_attempts = {sign_in_attempts}
 # Device codes of one address in ten minutes, and terminals that an account may enrol within a day.
 device_codes = {device_codes}
 terminals_per_day = {terminals_per_day}
-# Redemption codes of one account that nobody has redeemed.
+# Redemption codes of one account that nobody has redeemed. With 0 nobody makes any.
 gift_codes = {gift_codes}
-# Seconds between two polls of a terminal while its user signs in.
+# Seconds between two polls of a terminal while its user signs in. With 0 it polls without a pause: for tests.
 poll_seconds = {poll_seconds}
 # Seconds that the body of an ordinary request may take to arrive.
 request_seconds = {request_seconds}
-# Streams of events at once. Each has a connection that stays open.
+# Streams of events at once. Each has a connection that stays open. With 0 there are none, and programs ask for events.
 streams = {streams}
 
 [log]
-# error, warn, info, debug; and \"json\" or \"text\". Logs go to standard error and hold no secrets.
+# error, warn, info, debug, or a filter such as info,hyper=warn; and \"json\" or \"text\". Logs go to standard error and
+# hold no secrets.
 level = \"info\"
 format = \"{format}\"
 

@@ -104,15 +104,6 @@ where
     })
 }
 
-/// An address to listen on.
-fn socket_address(text: &str) -> Result<SocketAddr, String> {
-    let example = match text.trim_start_matches(':').parse::<u16>() {
-        Ok(port) => format!("127.0.0.1:{port}"),
-        Err(_) => "127.0.0.1:8433".to_owned(),
-    };
-    text.parse().map_err(|_| format!("not an address and a port: write {example}, or [::1]:8433"))
-}
-
 /// The billing authentication server of Portcullis.
 ///
 /// Flags go before PORTCULLIS_SERVER_* variables, these before the configuration file. TLS is a reverse proxy's: the

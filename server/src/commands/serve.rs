@@ -2,6 +2,7 @@
 
 use super::Which;
 use crate::Running;
+use crate::ops::config::socket_address;
 use crate::ops::log;
 use crate::ops::parts::Parts;
 use crate::print;
@@ -15,7 +16,7 @@ pub(super) struct Serve {
     #[command(flatten)]
     which: Which,
     /// The address to listen on; with port 0 a free one.
-    #[arg(long, value_name = "ADDR", value_parser = super::socket_address)]
+    #[arg(long, value_name = "ADDR", value_parser = socket_address)]
     listen: Option<SocketAddr>,
     /// Takes the machine's clock as right, although the database was in use at a later time.
     #[arg(long)]

@@ -22,7 +22,7 @@ use crate::store::{
     CopyError, Copyable, PAGE, Postgres, PostgresOptions, SCHEMA, Sqlite, SqliteOptions, Store, StoreError, every,
     snapshot,
 };
-use crate::{App, DamagedFile};
+use crate::{App, Core};
 use futures::stream::{BoxStream, TryStreamExt as _};
 use portcullis_folders::{make_private, private_file};
 use portcullis_protocol::Digest;
@@ -33,6 +33,7 @@ use std::collections::BTreeMap;
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// The file that says what a backup holds.
 const RECORD: &str = "backup.json";
@@ -96,7 +97,7 @@ pub enum BackupError {
     /// Sealed files.
     #[error(
         "{count} sealed files are missing or damaged, the first is {first}. Bring them, or go on with `--without-files` and \
-             have their publishers upload them again"
+             have their publishers upload them again. `portcullis-server operator check --contents` lists them"
     )]
     MissingFiles {
         /// How many.
@@ -200,7 +201,7 @@ impl Backup {
         let with_files = with_files && app.core.objects.folder().is_some();
         let mut files = BTreeMap::new();
         if with_files {
-            copy_files(&*store, &app.core.objects, making, &mut files).await?;
+            copy_files(&*store, &app.core, making, &mut files).await?;
         }
         store.close().await?;
         drop(store);
@@ -454,37 +455,44 @@ async fn sign_everybody_out(store: &dyn Store) -> Result<(), StoreError> {
 
 /// Fails if a sealed file that a database speaks of is not there.
 async fn are_whole(store: &dyn Store, objects: &Objects) -> Result<(), BackupError> {
-    let damaged = damaged_files(store, objects).await?;
-    match damaged.first() {
-        Some(DamagedFile { place, .. }) => {
-            Err(BackupError::MissingFiles { count: damaged.len(), first: place.clone() })
-        }
-        None => Ok(()),
-    }
+    refuse(damaged_files(store, objects).await?.into_iter().map(|damaged| damaged.place).collect())
 }
 
-/// Copies the sealed files that a database speaks of, each of which has to be there, and records them.
+/// Fails if any sealed file is missing or damaged.
+fn refuse(damaged: Vec<String>) -> Result<(), BackupError> {
+    let count = damaged.len();
+    damaged.into_iter().next().map_or(Ok(()), |first| Err(BackupError::MissingFiles { count, first }))
+}
+
+/// Copies the sealed files that a database speaks of, and records them. Each has to be there, and its copy has to be
+/// what its publisher signed: a backup of a damaged file would be taken for a good one until it is needed.
 async fn copy_files(
     store: &dyn Store,
-    objects: &Objects,
+    core: &Core,
     making: &Path,
     files: &mut BTreeMap<String, BackedUp>,
 ) -> Result<(), BackupError> {
     let folder = making.join(FILES);
     make_folder(&folder)?;
+    let objects = &core.objects;
     are_whole(store, objects).await?;
+    let (copies, mut damaged) = (Arc::new(Objects::in_folder(folder.clone())), Vec::new());
     let mut digests = every(|after| store.resource_digests(after, PAGE));
     while let Some(digest) = digests.try_next().await? {
         let Some(resource) = store.resource(&digest).await? else { continue };
         let name = format!("{digest}.wasm");
-        let to = folder.join(&name);
+        let (from, to) = (objects.place_of(&digest), folder.join(&name));
         let mut file = Recording::new(File::create_new(&to).map_err(io_at(&to))?);
         let mut pieces = objects.read(&digest, 0..resource.size).await?;
-        while let Some(piece) = pieces.try_next().await.map_err(io_at(&to))? {
+        while let Some(piece) = pieces.try_next().await.map_err(io_at(Path::new(&from)))? {
             file.write_all(&piece).map_err(io_at(&to))?;
         }
         files.insert(format!("{FILES}/{name}"), file.finish().map_err(io_at(&to))?);
+        if !copies.is_whole(&core.keys, &digest).await? {
+            damaged.push(from);
+        }
     }
+    refuse(damaged)?;
     sync(&folder)
 }
 

@@ -12,6 +12,7 @@ use std::ffi::OsString;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use toml::{Table, Value};
+use tracing_subscriber::EnvFilter;
 use url::Url;
 
 /// The name of the file in the server's directory.
@@ -28,6 +29,9 @@ const PAYMENT: &str = "PAYMENT_";
 /// The largest sealed file taken by default: 4 GiB, the most that one part can hold, and room for its neighbours.
 const UPLOAD_BYTES: u64 = 4 * 1024 * 1024 * 1024;
 
+/// What a log is made of, from nothing to everything.
+const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+
 /// The proxies that are trusted unless the operator lists others: those on the same machine.
 pub(crate) const LOOPBACK: [&str; 2] = ["127.0.0.0/8", "::1/128"];
 
@@ -42,6 +46,77 @@ fn networks<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<IpNet>, D:
     texts.iter().map(read).collect()
 }
 
+/// Reads a number that is at least 1: with 0 nobody would be served, and a server that is to serve nobody is stopped.
+fn from_one<'de, D: Deserializer<'de>, N: TryFrom<i64>>(deserializer: D) -> Result<N, D::Error> {
+    at_least(1, deserializer)
+}
+
+/// Reads a number of something that may be switched off by 0.
+fn from_zero<'de, D: Deserializer<'de>, N: TryFrom<i64>>(deserializer: D) -> Result<N, D::Error> {
+    at_least(0, deserializer)
+}
+
+fn at_least<'de, D: Deserializer<'de>, N: TryFrom<i64>>(least: i64, deserializer: D) -> Result<N, D::Error> {
+    let number = i64::deserialize(deserializer).map_err(|_| D::Error::custom("not a whole number"))?;
+    if number < least {
+        return Err(D::Error::custom(format!("{number} is too small: it is at least {least}")));
+    }
+    N::try_from(number).map_err(|_| D::Error::custom(format!("{number} is too large: it is at most {}", u32::MAX)))
+}
+
+/// Reads what is logged. A filter takes a word that is no level for a part of the program, of which it then logs
+/// everything, and nothing of all the rest: so each part of it has to name its level.
+fn level<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    // What stands in brackets and braces may hold commas and words of its own.
+    let mut depth = 0_u32;
+    let directives = text.split(|c| {
+        match c {
+            '[' | '{' => depth += 1,
+            ']' | '}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        c == ',' && depth == 0
+    });
+    let names_level = |directive: &str| {
+        let level = directive.rsplit_once('=').map_or(directive, |(_, level)| level).trim();
+        LEVELS.iter().any(|known| known.eq_ignore_ascii_case(level))
+    };
+    if directives.into_iter().all(names_level) && EnvFilter::try_new(&text).is_ok() {
+        return Ok(text);
+    }
+    Err(D::Error::custom(format!(
+        "`{text}` is not a level: write error, warn, info or debug, or a filter whose parts each name a level, such as \
+         info,hyper=warn"
+    )))
+}
+
+/// An address to listen on.
+pub(crate) fn socket_address(text: &str) -> Result<SocketAddr, String> {
+    let example = match (text.parse::<IpAddr>(), text.trim_start_matches(':').parse::<u16>()) {
+        (Ok(address), _) => SocketAddr::from((address, 8433)).to_string(),
+        (_, Ok(port)) => format!("127.0.0.1:{port}"),
+        _ => "127.0.0.1:8433".to_owned(),
+    };
+    text.parse().map_err(|_| format!("not an address and a port: write {example}, or [::1]:8433"))
+}
+
+/// Reads an address to listen on.
+fn listening<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::Error> {
+    socket_address(&String::deserialize(deserializer)?).map_err(D::Error::custom)
+}
+
+/// Reads an address to listen on of something that need not listen.
+fn maybe_listening<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SocketAddr>, D::Error> {
+    listening(deserializer).map(Some)
+}
+
+/// Reads a part of a whole.
+fn ratio<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    let ratio = f64::deserialize(deserializer).ok().filter(|ratio| (0.0..=1.0).contains(ratio));
+    ratio.ok_or_else(|| D::Error::custom("not a number from 0 to 1"))
+}
+
 /// Reads the address of something that speaks HTTP.
 fn web_address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Url>, D::Error> {
     let Some(text) = Option::<String>::deserialize(deserializer)? else { return Ok(None) };
@@ -54,6 +129,7 @@ fn web_address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Url>
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// The address to listen on. Plain HTTP: TLS is a reverse proxy's, except on loopback.
+    #[serde(deserialize_with = "listening")]
     pub listen: SocketAddr,
     /// What terminals call the server. May be left out where `listen` is a loopback address.
     pub origin: Option<Origin>,
@@ -121,46 +197,67 @@ pub enum Publishers {
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
     /// Bytes of a sealed file.
+    #[serde(deserialize_with = "from_one")]
     pub upload_bytes: u64,
     /// Bytes of all sealed files that one account has published. They stay for those who bought them.
+    #[serde(deserialize_with = "from_one")]
     pub account_bytes: u64,
     /// Uploads under way at once: each may fill the disk up to `upload_bytes`.
+    #[serde(deserialize_with = "from_one")]
     pub uploads: usize,
     /// Uploads of one account under way at once.
+    #[serde(deserialize_with = "from_one")]
     pub uploads_per_account: usize,
     /// Bytes per second that an upload has to bring: at most for a minute it may fall behind that.
+    #[serde(deserialize_with = "from_one")]
     pub upload_rate: u64,
     /// Connections at once. Each may have a file open as well: the system has to allow twice as many open files.
+    #[serde(deserialize_with = "from_one")]
     pub connections: usize,
     /// Connections of one address at once. Behind a proxy, to which all connections belong: requests of one client
     /// that are being answered.
+    #[serde(deserialize_with = "from_one")]
     pub connections_per_address: usize,
     /// Requests per second from one address, on average.
+    #[serde(deserialize_with = "from_one")]
     pub address_rate: u32,
     /// Requests from one address at once.
+    #[serde(deserialize_with = "from_one")]
     pub address_burst: u32,
     /// Requests per second of one terminal, on average.
+    #[serde(deserialize_with = "from_one")]
     pub terminal_rate: u32,
     /// Requests of one terminal at once.
+    #[serde(deserialize_with = "from_one")]
     pub terminal_burst: u32,
     /// Requests per second of one merchant, on average.
+    #[serde(deserialize_with = "from_one")]
     pub merchant_rate: u32,
     /// Requests of one merchant at once.
+    #[serde(deserialize_with = "from_one")]
     pub merchant_burst: u32,
     /// Wrong passwords per account and address in ten minutes; the other limits on guessing follow from it.
+    #[serde(deserialize_with = "from_one")]
     pub sign_in_attempts: u32,
     /// Device codes that one address may ask for in ten minutes.
+    #[serde(deserialize_with = "from_one")]
     pub device_codes: u32,
     /// Terminals that one account may enrol within a day.
+    #[serde(deserialize_with = "from_one")]
     pub terminals_per_day: u32,
-    /// Redemption codes of one account that nobody has redeemed. Each is a row of the database.
+    /// Redemption codes of one account that nobody has redeemed. Each is a row of the database. With 0 nobody makes any.
+    #[serde(deserialize_with = "from_zero")]
     pub gift_codes: u64,
-    /// Seconds a terminal waits between two polls while its user signs in (RFC 8628 section 3.2).
+    /// Seconds a terminal waits between two polls while its user signs in (RFC 8628 section 3.2). With 0 it asks
+    /// again at once, as tests do.
+    #[serde(deserialize_with = "from_zero")]
     pub poll_seconds: u32,
     /// Seconds that one request with a small body may take.
+    #[serde(deserialize_with = "from_one")]
     pub request_seconds: u64,
     /// Streams of events at once. Each has a connection, and four times a second it is checked whether its receiver may
-    /// still follow.
+    /// still follow. With 0 nobody has one, and events are asked for.
+    #[serde(deserialize_with = "from_zero")]
     pub streams: usize,
 }
 
@@ -181,6 +278,7 @@ pub struct WebhookSettings {
 #[serde(deny_unknown_fields, default)]
 pub struct Log {
     /// `error`, `warn`, `info`, `debug`, or a filter as of `tracing-subscriber`.
+    #[serde(deserialize_with = "level")]
     pub level: String,
     /// How a line looks.
     pub format: LogFormat,
@@ -192,6 +290,7 @@ pub struct Log {
 pub struct MetricsSettings {
     /// An address of its own for `/metrics`, `/healthz` and `/readyz`, which everybody may read who reaches it. Without
     /// one, nothing is told.
+    #[serde(deserialize_with = "maybe_listening")]
     pub listen: Option<SocketAddr>,
 }
 
@@ -203,6 +302,7 @@ pub struct TracesSettings {
     #[serde(deserialize_with = "web_address")]
     pub endpoint: Option<Url>,
     /// Which part of the requests is traced, from 0 to 1.
+    #[serde(deserialize_with = "ratio")]
     pub ratio: f64,
 }
 
@@ -463,9 +563,6 @@ impl Config {
         config.accept_clock = flags.accept_clock;
         config.file = file;
         config.payment.providers().map_err(ConfigError::setting)?;
-        if !(0.0..=1.0).contains(&config.traces.ratio) {
-            return Err(ConfigError::setting("traces.ratio: a number from 0 to 1".into()));
-        }
         config.storage.check().map_err(ConfigError::setting)?;
         if config.origin.is_none() && !config.listen.ip().is_loopback() {
             return Err(ConfigError::Origin { listen: config.listen });
@@ -670,6 +767,54 @@ mod tests {
             let error = Config::load(&flags, env(&[])).expect_err(text).to_string();
             assert!(error.contains(place) && !error.contains("s3cret"), "{text}: {error}");
         }
+    }
+
+    /// One mistyped word turned all logging off, and a 0 was taken for 1 here and for nothing there.
+    #[test]
+    fn what_would_log_or_serve_nothing_is_refused_with_its_key() {
+        let dir = tempfile::tempdir().expect("dir");
+        let file = dir.path().join("own.toml");
+        let flags = Overrides { file: Some(file.clone()), ..Overrides::default() };
+        let of = |text: &str| {
+            std::fs::write(&file, text).expect("file");
+            Config::load(&flags, env(&[]))
+        };
+        for wrong in ["loud", "", "info,loud", "loud=very", "info,[request{id=1,x=2}]", "info warn"] {
+            let said = of(&format!("[log]\nlevel = \"{wrong}\"\n")).expect_err(wrong).to_string();
+            assert!(said.contains("`level`") && said.contains("error, warn, info or debug"), "{wrong}: {said}");
+        }
+        for right in ["warn", "DEBUG", "off", "info,hyper=warn", "warn,[request{id=1,x=2}]=debug"] {
+            assert_eq!(of(&format!("[log]\nlevel = \"{right}\"\n")).expect(right).log.level, right);
+        }
+        let limits = KEYS.iter().filter_map(|(path, _)| path.strip_prefix(&["limits"])?.first().copied());
+        for key in limits {
+            for number in [-1, 0] {
+                let may_be = number == 0 && ["gift_codes", "poll_seconds", "streams"].contains(&key);
+                match of(&format!("[limits]\n{key} = {number}\n")) {
+                    Ok(_) => assert!(may_be, "{key} = {number}"),
+                    Err(said) => {
+                        let said = said.to_string();
+                        assert!(!may_be && said.contains(&format!("`{key}`: {number} is too small")), "{said}");
+                        assert!(!said.contains("usize") && !said.contains("u64"), "{said}");
+                    }
+                }
+            }
+        }
+        let variable = env(&[("PORTCULLIS_SERVER_LIMITS_CONNECTIONS", "0")]);
+        let said = Config::load(&Overrides::default(), variable).expect_err("none").to_string();
+        assert!(said.contains("PORTCULLIS_SERVER_LIMITS_CONNECTIONS: 0 is too small"), "{said}");
+        for (text, key) in [
+            ("listen = \"0.0.0.0\"\n", "`listen`: not an address and a port: write 0.0.0.0:8433"),
+            ("[metrics]\nlisten = \"::\"\n", "`listen`: not an address and a port: write [::]:8433"),
+            ("[metrics]\nlisten = \"9464\"\n", "`listen`: not an address and a port: write 127.0.0.1:9464"),
+            ("[limits]\nuploads = \"two\"\n", "`uploads`: not a whole number"),
+            ("[traces]\nratio = 2\n", "`ratio`: not a number from 0 to 1"),
+        ] {
+            let said = of(text).expect_err(text).to_string();
+            assert!(said.contains(key), "{said}");
+        }
+        let said = of("[limits]\naddress_rate = 5000000000\n").expect_err("more than fits").to_string();
+        assert!(said.contains("at most 4294967295"), "{said}");
     }
 
     #[test]

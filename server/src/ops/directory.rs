@@ -49,25 +49,29 @@ pub async fn open(config: &Config, origin: Origin, parts: Parts) -> Result<Core,
     // A database elsewhere says itself whether there is a server in it.
     match (is_there(&master)?, config.database.is_some() || is_there(&database)?) {
         (true, true) => {}
-        (true, false) => return Err(ServeError::NoDatabase { database, master }),
+        (true, false) => {
+            let is_configured = config.file.is_some();
+            return Err(ServeError::NoDatabase { database, master, is_configured });
+        }
         (false, _) if is_changing(dir)? => return Err(ServeError::KeyChangeInterrupted { dir: dir.clone() }),
         // Whatever is left of a server, its configuration alone, says that there was a key.
         (false, _) if remains(dir)?.is_none() => return Err(ServeError::NoServer { dir: dir.clone() }),
         (false, _) => return Err(ServeError::NoMasterKey { master, dir: dir.clone() }),
     }
     let secrets = Secrets::open(&master)?;
+    let place = (dir.as_path(), config.database.as_ref());
     let store = open_store(dir, config.database.as_ref(), false, &parts)?;
     store.open_with(secrets.key_check());
     let bound = store.identity().await?;
     if let Some(bound) = &bound {
-        belongs(bound, &secrets, &origin, dir)?;
+        belongs(bound, &secrets, &origin, place)?;
     }
     if !config.accept_clock {
         is_not_behind(&*store).await?;
     }
     let keys = match Keys::open(&*store, &secrets, origin.clone()).await {
         // Not bound yet, so nothing but its content tells.
-        Err(KeysError::Secret(SecretError::DoesNotOpen(_))) => return Err(other_key(dir)?),
+        Err(KeysError::Secret(SecretError::DoesNotOpen(_))) => return Err(other_key(place)?),
         keys => Arc::new(keys?),
     };
     if config.accept_clock {
@@ -75,7 +79,7 @@ pub async fn open(config: &Config, origin: Origin, parts: Parts) -> Result<Core,
         act.scope(store.accept_clock()).await?;
     }
     if bound.is_none() {
-        bind(&*store, &secrets, &origin, dir).await?;
+        bind(&*store, &secrets, &origin, place).await?;
     }
     let payments = config.payment.providers().map_err(ConfigError::setting)?;
     let payments = parts.around(payments);
@@ -124,22 +128,25 @@ pub fn open_store(
     }
 }
 
-/// Binds a database to its server's master key and origin, once.
+/// Where a server is: its directory, and the address of its database if that is not a file in it.
+type Place<'p> = (&'p Path, Option<&'p DatabaseAddress>);
+
+/// Binds a database to its server's master key and origin, once. The place is what messages name.
 ///
 /// # Errors
 /// [`ServeError`], also if another process has bound it to others meanwhile.
-pub async fn bind(store: &dyn Store, secrets: &Secrets, origin: &Origin, dir: &Path) -> Result<(), ServeError> {
+pub async fn bind(store: &dyn Store, secrets: &Secrets, origin: &Origin, place: Place<'_>) -> Result<(), ServeError> {
     let identity = IdentityRecord { origin: origin.as_str().to_owned(), key_check: secrets.key_check() };
     store.bind_identity(identity).await?;
     match store.identity().await? {
-        Some(bound) => belongs(&bound, secrets, origin, dir),
+        Some(bound) => belongs(&bound, secrets, origin, place),
         None => Err(StoreError::Unreadable("server").into()),
     }
 }
 
-fn belongs(bound: &IdentityRecord, secrets: &Secrets, origin: &Origin, dir: &Path) -> Result<(), ServeError> {
+fn belongs(bound: &IdentityRecord, secrets: &Secrets, origin: &Origin, place: Place<'_>) -> Result<(), ServeError> {
     if bound.key_check != secrets.key_check() {
-        return Err(other_key(dir)?);
+        return Err(other_key(place)?);
     }
     if bound.origin != origin.as_str() {
         return Err(ServeError::OtherOrigin { bound: bound.origin.clone(), configured: origin.to_string() });
@@ -148,10 +155,10 @@ fn belongs(bound: &IdentityRecord, secrets: &Secrets, origin: &Origin, dir: &Pat
 }
 
 /// What a database says that the master key does not open.
-fn other_key(dir: &Path) -> Result<ServeError, ServeError> {
-    let dir = dir.to_owned();
+fn other_key((dir, database): Place<'_>) -> Result<ServeError, ServeError> {
+    let (dir, database) = (dir.to_owned(), database.map(ToString::to_string));
     let changing = is_changing(&dir)?;
-    Ok(if changing { ServeError::KeyChangeInterrupted { dir } } else { ServeError::OtherMasterKey { dir } })
+    Ok(if changing { ServeError::KeyChangeInterrupted { dir } } else { ServeError::OtherMasterKey { dir, database } })
 }
 
 /// Whether a change of the master key was interrupted.

@@ -36,8 +36,7 @@ pub fn start<W>(config: &Log, traces: &TracesSettings, writer: W) -> Result<Trac
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
-    let filter = EnvFilter::try_new(&config.level)
-        .map_err(|_| "log.level: neither error, warn, info, debug nor a filter".to_owned())?;
+    let filter = EnvFilter::try_new(&config.level).map_err(|error| format!("log.level: {error}"))?;
     let traces = Traces::start(traces)?;
     let lines = fmt::layer().with_writer(writer).with_ansi(colours());
     let lines = match config.format {

@@ -12,7 +12,7 @@ use crate::http::monitoring;
 use crate::http::places::Caps;
 use crate::identity::passwords::HashFailed;
 use crate::ops::clock::Timestamp;
-use crate::ops::config::{Config, ConfigError};
+use crate::ops::config::{Config, ConfigError, FILE_NAME};
 use crate::ops::directory::{damaged_files, moment, open};
 use crate::ops::parts::Parts;
 use crate::store::StoreError;
@@ -30,6 +30,8 @@ const HOUSEKEEPING: Duration = Duration::from_secs(5);
 
 /// How often the service of the bucket is asked for uploads that nobody remembers.
 const FORGOTTEN_UPLOADS: Duration = Duration::from_secs(6 * 3600);
+/// The key that names the address for monitoring.
+const METRICS_LISTEN: &str = "metrics.listen";
 /// Connections at once to the address for monitoring.
 const MONITORS: usize = 16;
 
@@ -41,8 +43,10 @@ pub enum ServeError {
     #[error(transparent)]
     Config(#[from] ConfigError),
     /// The address cannot be listened on.
-    #[error("cannot listen on {address}: {cause}. {}", listen_advice(.cause))]
+    #[error("cannot listen on {address} (`{key}`): {cause}. {}", listen_advice(.cause, key))]
     Listen {
+        /// The key of the configuration that names it.
+        key: &'static str,
         /// The address.
         address: SocketAddr,
         /// Why.
@@ -67,23 +71,35 @@ pub enum ServeError {
     },
     /// The database is missing, and there is the key to one.
     #[error(
-        "{database} is missing, though {master} is there: restore the database from its backup. An empty one is not \
-         served in its place. For a new server choose a new directory"
+        "{database} is missing, though {master} is there: restore the database from its backup, or name the PostgreSQL \
+         database that the server has (`database` in {FILE_NAME}, or `--database`). {}An empty one is not served in its \
+         place. For a new server choose a new directory",
+        if *is_configured { "" } else { "No server.toml is there either, in which `init` writes that name. " }
     )]
     NoDatabase {
         /// Where it belongs.
         database: PathBuf,
         /// What is there.
         master: PathBuf,
+        /// Whether a configuration file was read.
+        is_configured: bool,
     },
     /// Master key and database do not belong together.
     #[error(
-        "the master key in {dir} is not the one that sealed the database beside it: restore both as they were backed up \
-         together. Nothing was changed"
+        "the master key in {dir} is not the one that sealed the database {}. {}Nothing was changed",
+        database.as_deref().unwrap_or("beside it"),
+        match database {
+            Some(_) => "If that is not this server's database, name the right one (`database` in server.toml, or \
+                        `--database`). If it is, put the master key back that belongs to it: after \
+                        `rotate-master-key`, the new one. ",
+            None => "Restore both as they were backed up together. ",
+        }
     )]
     OtherMasterKey {
         /// The directory.
         dir: PathBuf,
+        /// The address of its database, without a password, if that is not a file in the directory.
+        database: Option<String>,
     },
     /// The database is sealed by the next master key, which is not in its place yet.
     #[error(
@@ -180,9 +196,9 @@ impl Running {
     /// # Errors
     /// [`ServeError`].
     pub async fn start_with(config: Config, parts: Parts) -> Result<Self, ServeError> {
-        let listener = bind(config.listen).await?;
+        let listener = bind("listen", config.listen).await?;
         let monitoring = match config.metrics.listen {
-            Some(address) => Some(bind(address).await?),
+            Some(address) => Some(bind(METRICS_LISTEN, address).await?),
             None => None,
         };
         let address = listener.local_addr()?;
@@ -266,17 +282,21 @@ impl Running {
 }
 
 /// What to look at first.
-fn listen_advice(cause: &std::io::Error) -> &'static str {
+fn listen_advice(cause: &std::io::Error, key: &str) -> &'static str {
     match cause.kind() {
+        std::io::ErrorKind::AddrInUse if key == METRICS_LISTEN => {
+            "Is another process of this server running? Each needs an address of its own for this: set \
+             PORTCULLIS_SERVER_METRICS_LISTEN for each of them, or choose another address here"
+        }
         std::io::ErrorKind::AddrInUse => "Is another server running there?",
         std::io::ErrorKind::AddrNotAvailable => "It is no address of this machine: see `ip address`",
         std::io::ErrorKind::PermissionDenied => "Choose a port from 1024 on: those below are the system's",
-        _ => "Choose another address with `listen`",
+        _ => "Choose another address",
     }
 }
 
-async fn bind(address: SocketAddr) -> Result<TcpListener, ServeError> {
-    TcpListener::bind(address).await.map_err(|cause| ServeError::Listen { address, cause })
+async fn bind(key: &'static str, address: SocketAddr) -> Result<TcpListener, ServeError> {
+    TcpListener::bind(address).await.map_err(|cause| ServeError::Listen { key, address, cause })
 }
 
 /// The rounds of a task that goes on until the server stops.
@@ -298,6 +318,11 @@ impl Rounds {
             () = stop(&mut self.stopped) => false,
             _ = self.ticks.tick() => true,
         }
+    }
+
+    /// Whether the server stops.
+    fn are_over(&self) -> bool {
+        *self.stopped.borrow()
     }
 
     /// Does the work of a round, unless the server stops before it is done.
@@ -349,41 +374,73 @@ async fn fold_books(core: &Core) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Renews keys and releases what has expired. A round is done to its end.
+/// Renews keys and releases what has expired.
 async fn keep_house(app: App, stopped: watch::Receiver<bool>) {
     let (mut rounds, mut heads) = (Rounds::every(HOUSEKEEPING, stopped), Heads::default());
     while rounds.next().await {
-        let core = &app.core;
-        if core.keys.want_renewal(core.clock.now()) {
-            let act = Act::of_server(core, "signing key add", "").with("why", "the last key's end is near");
-            match act.scope(keys::renew_signing_key(&*core.store, &core.secrets)).await {
-                Ok(None) => {}
-                Ok(Some(key)) => {
-                    tracing::info!(key = %key.thumbprint(), "a new signing key was added: the last one's end is near")
-                }
-                Err(error) => tracing::error!(%error, "signing keys could not be renewed"),
+        for chore in Chore::ALL {
+            // What is begun is done to its end: with a database that does not answer, each takes seconds.
+            if rounds.are_over() {
+                return;
             }
+            chore.run(&app.core, &mut heads).await;
         }
-        if let Err(error) = core.keys.refresh(&*core.store, &core.secrets).await {
-            tracing::error!(%error, "signing keys could not be refreshed");
-        }
-        match heads.renew(core).await {
-            Ok(None) => {}
-            // Whoever keeps the server's log elsewhere keeps the heads there, too.
-            Ok(Some(HeadRecord { head, .. })) => tracing::info!(%head, "a head of the audit log was signed"),
-            Err(error) => tracing::error!(%error, "no head of the audit log was signed"),
-        }
-        if let Err(error) = fold_books(core).await {
-            tracing::error!(%error, "the sums of the books for monitoring could not be renewed");
-        }
-        match core.store.effect_queues().await {
-            Ok(queues) => core.metrics.waits(&queues),
-            Err(error) => tracing::error!(%error, "the effects that wait could not be counted"),
-        }
-        match core.store.sweep().await {
-            Ok(0) => {}
-            Ok(released) => tracing::info!(released, "expired holds were released"),
-            Err(error) => tracing::error!(%error, "expired holds could not be released"),
+    }
+}
+
+/// One of the things that a round is for.
+#[derive(Debug, Clone, Copy)]
+enum Chore {
+    RenewKeys,
+    RefreshKeys,
+    SignHead,
+    FoldBooks,
+    CountEffects,
+    Sweep,
+}
+
+impl Chore {
+    const ALL: [Self; 6] =
+        [Self::RenewKeys, Self::RefreshKeys, Self::SignHead, Self::FoldBooks, Self::CountEffects, Self::Sweep];
+
+    async fn run(self, core: &Core, heads: &mut Heads) {
+        match self {
+            Self::RenewKeys if core.keys.want_renewal(core.clock.now()) => {
+                let act = Act::of_server(core, "signing key add", "").with("why", "the last key's end is near");
+                match act.scope(keys::renew_signing_key(&*core.store, &core.secrets)).await {
+                    Ok(None) => {}
+                    Ok(Some(key)) => {
+                        tracing::info!(key = %key.thumbprint(), "a new signing key was added: the last one's end is near")
+                    }
+                    Err(error) => tracing::error!(%error, "signing keys could not be renewed"),
+                }
+            }
+            Self::RenewKeys => {}
+            Self::RefreshKeys => {
+                if let Err(error) = core.keys.refresh(&*core.store, &core.secrets).await {
+                    tracing::error!(%error, "signing keys could not be refreshed");
+                }
+            }
+            Self::SignHead => match heads.renew(core).await {
+                Ok(None) => {}
+                // Whoever keeps the server's log elsewhere keeps the heads there, too.
+                Ok(Some(HeadRecord { head, .. })) => tracing::info!(%head, "a head of the audit log was signed"),
+                Err(error) => tracing::error!(%error, "no head of the audit log was signed"),
+            },
+            Self::FoldBooks => {
+                if let Err(error) = fold_books(core).await {
+                    tracing::error!(%error, "the sums of the books for monitoring could not be renewed");
+                }
+            }
+            Self::CountEffects => match core.store.effect_queues().await {
+                Ok(queues) => core.metrics.waits(&queues),
+                Err(error) => tracing::error!(%error, "the effects that wait could not be counted"),
+            },
+            Self::Sweep => match core.store.sweep().await {
+                Ok(0) => {}
+                Ok(released) => tracing::info!(released, "expired holds were released"),
+                Err(error) => tracing::error!(%error, "expired holds could not be released"),
+            },
         }
     }
 }

@@ -163,8 +163,21 @@ pub enum StoreError {
     )]
     KeyChanged,
     /// There is no database where one is expected.
-    #[error("{0} does not exist, or does not contain a server: restore it from the backup")]
+    #[error(
+        "{0} does not exist, or does not contain a server: if it is the right name of the database, restore it from the \
+         backup"
+    )]
     Missing(String),
+    /// There is something else where a new database was to be made.
+    #[error(
+        "the database {address} is not empty, there is `{found}` in it: name a new, empty one. Nothing was changed"
+    )]
+    Occupied {
+        /// Where it is, without a password.
+        address: String,
+        /// A table, or the like.
+        found: String,
+    },
     /// The database can be read and not written.
     #[error("{0} cannot be written: check its owner and permissions, and that the disk is not mounted read-only")]
     ReadOnly(PathBuf),

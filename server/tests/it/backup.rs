@@ -157,6 +157,16 @@ async fn what_is_no_good_backup_gives_no_server() {
     assert!(matches!(refused, Err(BackupError::MissingFiles { count: 1, .. })), "{refused:?}");
     assert!(!failed.exists());
     std::fs::rename(&aside, &stored).expect("moved back");
+    // Nor one with a file of which a byte was changed, at the same length.
+    let published = std::fs::read(&stored).expect("read");
+    let mut changed = published.clone();
+    *changed.last_mut().expect("a byte") ^= 1;
+    std::fs::write(&stored, changed).expect("written");
+    let refused = Backup::take(stage.running.app(), &failed, true).await.expect_err("refused").to_string();
+    assert!(refused.contains(&format!("files/{}.wasm", shop.resource)), "it is named: {refused}");
+    assert!(!failed.exists());
+    Backup::take(stage.running.app(), &failed, false).await.expect("without the files");
+    std::fs::write(&stored, published).expect("written back");
     let master = stage.folder.path().join(MASTER_KEY);
     let (new, files) = (elsewhere.path().join("new"), saved.join("files"));
     let nothing_is_left = || assert!(!new.exists());
@@ -286,6 +296,13 @@ fn the_configuration_that_was_read_is_backed_up() {
     };
     assert_eq!(taken("named", &["--config", "own.toml"]), ("own.toml".into(), Some(own)));
     assert_eq!(taken("found", &[]), ("store/server.toml".into(), Some(first)));
+    // A backup that lies where the server lies is made, and it is said what it is worth.
+    for (to, is_inside) in [("store/saved", true), ("elsewhere", false)] {
+        let taken = command::run(dir, &["backup", "--dir", "store", "--to", to]);
+        assert!(taken.status.success(), "{}", String::from_utf8_lossy(&taken.stderr));
+        let said = String::from_utf8_lossy(&taken.stderr);
+        assert_eq!(said.contains("in the server's own directory"), is_inside, "{said}");
+    }
     std::fs::remove_file(dir.join("store/server.toml")).expect("removed");
     let mut command = command::command(dir);
     let origin = std::fs::read_to_string(dir.join("own.toml")).expect("read");

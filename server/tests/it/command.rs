@@ -304,6 +304,24 @@ fn errors_say_cause_and_fix() {
     };
     assert!(listening("192.0.2.1:18441").contains("no address of this machine"));
     assert!(listening(&taken.0).contains("another server running there"));
+    // The address for monitoring is another one, which each process has to have for itself.
+    let metrics = [("PORTCULLIS_SERVER_METRICS_LISTEN", taken.0.as_str())];
+    std::fs::write(dir.join("store/server.toml"), &store).expect("written");
+    let mut second = command(dir);
+    let said = refused(&second.args(["serve", "--dir", "store"]).envs(metrics).output().expect("ends"));
+    assert!(
+        said.contains("(`metrics.listen`)") && said.contains("PORTCULLIS_SERVER_METRICS_LISTEN for each"),
+        "{said}"
+    );
+    // A number that cannot be meant, in words for people.
+    for (arguments, words) in [
+        (["rotate-key", "--starts-in", "-5"], "-5 is not in 0.."),
+        (["invite", "--days", "-3"], "-3 is not in 1..=90"),
+        (["invite", "--days", "soon"], "not a whole number"),
+    ] {
+        let said = refused(&run(dir, &[&["operator", "--dir", "store"][..], &arguments].concat()));
+        assert!(said.contains(words) && !said.contains("invalid digit"), "{said}");
+    }
 }
 
 /// What is not there is named, with the task that lists what there is; a list of nothing says so.

@@ -198,6 +198,16 @@ fn a_server_is_made_in_a_postgres_database_and_no_password_is_shown() {
     assert!(!folder.path().join("store").join(portcullis_server::DATABASE).exists());
     let ledger = json(&run(folder.path(), &["operator", "--dir", "store", "--json", "ledger"]));
     assert!(ledger.is_array() || ledger.is_object());
+    // Somebody else's tables are in the way, of a new server and of a copy.
+    let foreign = portcullis_fixtures::postgres::cluster().database();
+    Place::Address(foreign.clone()).run("CREATE TABLE accounts (n BIGINT)");
+    let init = ["init", "--dir", "third", "--database", &foreign];
+    let from = address.to_string();
+    let copy = ["database", "copy", "--from", &from, "--to", &foreign];
+    for arguments in [&init[..], &copy] {
+        let said = refused(&run(folder.path(), arguments));
+        assert!(said.contains("is not empty, there is `accounts` in it") && said.contains("new, empty one"), "{said}");
+    }
     // There is one in it already.
     let second = run(folder.path(), &["init", "--dir", "other", "--database", &with_password]);
     let said = refused(&second);

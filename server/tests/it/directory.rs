@@ -114,7 +114,13 @@ fn a_lost_database_is_not_replaced_by_an_empty_one() {
     fs::rename(&database, &lost).expect("lost");
     let _ = fs::remove_file(dir.join("store/portcullis.sqlite-wal"));
     let _ = fs::remove_file(dir.join("store/portcullis.sqlite-shm"));
-    is_refused(dir, &[], &["portcullis.sqlite is missing", "restore the database"]);
+    is_refused(dir, &[], &["portcullis.sqlite is missing", "restore the database", "`--database`"]);
+    // Without its configuration nothing says that the database may be elsewhere.
+    let listen = fs::read_to_string(dir.join("store/server.toml")).expect("a configuration");
+    let listen = listen.lines().find_map(|line| line.strip_prefix("listen = ")).expect("an address").replace('"', "");
+    fs::rename(dir.join("store/server.toml"), dir.join("aside")).expect("lost");
+    is_refused(dir, &[("PORTCULLIS_SERVER_LISTEN", &listen)], &["No server.toml is there either", "`--database`"]);
+    fs::rename(dir.join("aside"), dir.join("store/server.toml")).expect("found");
     assert!(!database.exists(), "none was made");
     assert!(refused(&run(dir, &["init", "--dir", "store"])).contains("master.key"));
     // What a failed restore leaves is no database either, and stays as it is.
@@ -128,6 +134,28 @@ fn a_lost_database_is_not_replaced_by_an_empty_one() {
     fs::remove_file(&database).expect("removed");
     fs::rename(&lost, &database).expect("restored");
     ended(serve(dir));
+}
+
+/// Nothing lies beside a database at an address, which may be the wrong one.
+#[test]
+fn a_key_that_does_not_fit_a_database_elsewhere_names_its_address() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let dir = folder.path();
+    let address = crate::database::use_postgres(dir);
+    init(dir, "store");
+    init_with_own_database(dir, "other");
+    fs::copy(dir.join("other/master.key"), dir.join("store/master.key")).expect("copied");
+    let words = ["not the one that sealed the database postgres://portcullis@", "`--database`", "rotate-master-key"];
+    is_refused(dir, &[], &words);
+    let secret = address.to_string().replace("portcullis@", "portcullis:s3cret-word@");
+    let said = refused(&start(dir, &[], &["--database", &secret]));
+    assert!(said.contains(words[0]) && !said.contains("s3cret") && !said.contains("beside it"), "{said}");
+}
+
+fn init_with_own_database(dir: &Path, name: &str) {
+    let mut command = command(dir);
+    command.env_remove("PORTCULLIS_SERVER_DATABASE").args(["init", "--dir", name, "--json"]);
+    json(&command.output().expect("ends"));
 }
 
 #[test]

@@ -1,5 +1,8 @@
 //! Processes that die, databases that restart, and whom a connection is made to.
 
+#[cfg(unix)]
+use crate::command::terminate;
+use crate::command::{free_address, json, run, serve};
 use crate::database::{Of, Place, use_postgres};
 use crate::world::{Machine, World, count, fresh, open_core};
 use portcullis_faulty::Faults;
@@ -159,6 +162,24 @@ async fn a_database_that_is_gone_is_said_to_be_and_no_password_is() {
     assert!(read.contains("localhost") && read.contains("cannot be used"), "{read}");
 }
 
+/// What a server does by itself is not begun when it is to stop: each thing would wait for the database.
+#[cfg(unix)]
+#[test]
+fn a_server_stops_soon_while_its_database_is_gone() {
+    let (cluster, folder) = (Cluster::start(&[]), tempfile::tempdir().expect("a folder"));
+    let (dir, listen) = (folder.path(), free_address());
+    json(&run(dir, &["init", "--dir", "store", "--json", "--listen", &listen, "--database", &cluster.database()]));
+    let mut served = serve(dir);
+    cluster.stop();
+    // Until a round of housekeeping is under way.
+    std::thread::sleep(Duration::from_secs(6));
+    let begun = Instant::now();
+    terminate(&mut served);
+    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+    let log = std::fs::read_to_string(dir.join("log")).expect("a log");
+    assert!(log.contains("stopping"), "{log}");
+}
+
 /// Certificates of an authority made for this test: the name `localhost`.
 pub(crate) fn certificates(folder: &Path) {
     let openssl = |arguments: &[&str]| {
@@ -196,11 +217,16 @@ fn only_the_database_that_was_meant_is_believed() {
     let root = |name: &str| format!("sslmode=verify-full&sslrootcert={}", folder.path().join(name).display());
     let password = "a%20s3cret%20word";
     open("localhost", &root("right.pem"), password).expect("the control");
+    let text = format!("postgres://shop@localhost:{}/shop?{}", cluster.port(), root("right.pem"));
+    let without = Postgres::open(PostgresOptions::new(text.parse().expect("an address"))).map(drop);
+    let said = without.expect_err("it asks for one").to_string();
+    assert!(said.contains("set PGPASSWORD, or put it into the address"), "{said}");
     for (host, query, password, words) in [
         ("localhost", root("wrong.pem"), password, "certificate"),
         ("127.0.0.1", root("right.pem"), password, "certificate"),
         ("localhost", "sslmode=verify-full".to_owned(), password, "certificate"),
         ("localhost", root("right.pem"), "an%20s3cret", "password authentication failed"),
+        ("localhost", root("right.pem"), "an%20s3cret", "the password in PGPASSWORD"),
         ("localhost", "sslmode=disable".to_owned(), password, "pg_hba"),
         ("localhost", root("none.pem"), password, "none.pem"),
         ("localhost", root("server.key"), password, "no certificate"),

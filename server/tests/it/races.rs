@@ -407,8 +407,8 @@ async fn a_database_is_one_servers_and_the_other_one_hears_so() {
         let secrets = Secrets::create(&folder.path().join("master.key")).expect("made");
         let origins = ["https://one.example", "https://two.example"].map(|origin| origin.parse().expect("an origin"));
         let (one, two) = tokio::join!(
-            bind(&*stores[0], &secrets, &origins[0], folder.path()),
-            bind(&*stores[1], &secrets, &origins[1], folder.path())
+            bind(&*stores[0], &secrets, &origins[0], (folder.path(), None)),
+            bind(&*stores[1], &secrets, &origins[1], (folder.path(), None))
         );
         let bound = stores[0].identity().await.expect("read").expect("bound").origin;
         for (outcome, origin) in [one, two].into_iter().zip(&origins) {

@@ -8,7 +8,8 @@ use crate::identity::accounts::{Found, Made, Wanted};
 use crate::store::{Account, ChangedBy, NewInvitation, PAGE, Terminal, every};
 use crate::{App, Email, Password};
 use anyhow::{Context as _, bail, ensure};
-use clap::{Args, Subcommand};
+use clap::builder::TypedValueParser as _;
+use clap::{Args, Subcommand, value_parser};
 use futures::TryStreamExt as _;
 use portcullis_protocol::text::{counted, lasting};
 use portcullis_protocol::{AccountId, TerminalId};
@@ -90,7 +91,7 @@ pub(super) struct Invite {
     #[arg(long)]
     operator: bool,
     /// Days that the invitation is good for.
-    #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u64).range(1..=90))]
+    #[arg(long, default_value_t = 7, value_parser = value_parser!(u32).range(1..=90).map(u64::from))]
     days: u64,
 }
 

@@ -9,7 +9,8 @@ use crate::crypto::keys::{self, Rotation};
 use crate::ops::clock::Timestamp;
 use crate::store::{PAGE, ResourceFacts, RestoreOutcome, WithdrawOutcome, every};
 use anyhow::{Context as _, bail};
-use clap::{Args, Subcommand};
+use clap::builder::TypedValueParser as _;
+use clap::{Args, Subcommand, value_parser};
 use futures::TryStreamExt as _;
 use portcullis_protocol::{Digest, PublisherName};
 use serde_json::{Value, json};
@@ -51,7 +52,7 @@ pub(super) struct Restore {
 #[derive(Debug, Args)]
 pub(super) struct RotateKey {
     /// Seconds until the new key signs: time for terminals to learn of it.
-    #[arg(long, default_value_t = keys::NOTICE, value_name = "SECONDS")]
+    #[arg(long, default_value_t = keys::NOTICE, value_name = "SECONDS", value_parser = value_parser!(u32).map(u64::from))]
     starts_in: u64,
     /// The old key is in other hands: the new one signs at once, and the old one ends now.
     #[arg(long, conflicts_with = "starts_in")]

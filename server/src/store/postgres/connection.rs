@@ -48,7 +48,7 @@ impl Connection {
             Some(tls) => address.config().connect(tls),
             None => address.config().connect(NoTls),
         };
-        let mut client = client.map_err(|error| unreachable(said(&error)))?;
+        let mut client = client.map_err(|error| unreachable(said(&error) + advice(&error)))?;
         client.batch_execute(SESSION).map_err(|error| unreachable(said(&error)))?;
         let (statements, is_unhurried) = (RefCell::default(), Flag::default());
         Ok(Self { client: client.into(), statements, clock: clock.clone(), is_unhurried })
@@ -134,9 +134,25 @@ impl Connection {
 /// What a failed connection says, with its cause and without any password, which errors do not hold.
 fn said(error: &postgres::Error) -> String {
     match (error.as_db_error(), std::error::Error::source(error)) {
+        // The driver has no other name for it.
+        (None, Some(source)) if source.to_string() == "password missing" => {
+            "it asks for a password, and there is none: set PGPASSWORD, or put it into the address \
+             (postgres://USER:PASSWORD@HOST/DATABASE)"
+                .into()
+        }
         (Some(said), _) => format!("{} ({})", said.message(), said.code().code()),
         (None, Some(source)) => format!("{error}: {source}"),
         (None, None) => error.to_string(),
+    }
+}
+
+/// What to do about a connection that did not come about.
+fn advice(error: &postgres::Error) -> &'static str {
+    match error.code() {
+        Some(&SqlState::INVALID_PASSWORD | &SqlState::INVALID_AUTHORIZATION_SPECIFICATION) => {
+            ". Check the user in the address, and the password in PGPASSWORD or the address"
+        }
+        _ => "",
     }
 }
 

@@ -50,6 +50,11 @@ pub(super) fn migrate(db: &Connection, create: bool, address: &str) -> Result<()
     if found == 0 && !create {
         return Err(StoreError::Missing(address.to_owned()));
     }
+    if found == 0
+        && let Some(found) = occupant(db).map_err(failed)?
+    {
+        return Err(StoreError::Occupied { address: address.to_owned(), found });
+    }
     if found < known {
         for (_, migration) in MIGRATIONS.iter().filter(|(number, _)| *number > found) {
             db.run(migration).map_err(failed)?;
@@ -98,10 +103,28 @@ fn is_fit(db: &Connection, address: &str) -> Result<(), StoreError> {
     }
 }
 
-/// The version of the schema; 0 if there is none.
+/// A table, or the like, that is where the tables of a new server would be. What an extension brings is not counted.
+fn occupant(db: &Connection) -> TxResult<Option<String>> {
+    let sql = "SELECT relname::TEXT FROM pg_class
+               WHERE relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = current_schema())
+                 AND relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
+                 AND NOT EXISTS (SELECT FROM pg_depend
+                                 WHERE classid = 'pg_class'::regclass AND objid = pg_class.oid AND deptype = 'e')
+               ORDER BY relkind = 'S', relname LIMIT 1";
+    let mut found = None;
+    db.rows(sql, &[], &mut |row| {
+        found = Some(row.get(0)?);
+        Ok(false)
+    })?;
+    Ok(found)
+}
+
+/// The version of the schema; 0 if there is none. Other programs have tables of this name as well.
 pub(super) fn version(db: &Connection) -> TxResult<i64> {
     let mut exists = false;
-    db.rows("SELECT to_regclass('schema_version') IS NOT NULL", &[], &mut |row| {
+    let sql = "SELECT EXISTS (SELECT FROM pg_attribute
+                              WHERE attrelid = to_regclass('schema_version') AND attname = 'number')";
+    db.rows(sql, &[], &mut |row| {
         exists = row.get(0)?;
         Ok(false)
     })?;
@@ -121,6 +144,30 @@ mod tests {
     use crate::store::database::Statements as _;
     use portcullis_fixtures::postgres::cluster;
     use std::time::{Duration, Instant};
+
+    /// Nothing is made among the tables of somebody else, whatever they are called.
+    #[test]
+    fn a_new_server_wants_an_empty_database() {
+        let refused = |sql: &str, create: bool| {
+            let address = cluster().database().parse().expect("an address");
+            let db = Connection::open(&address, &Clock::default()).expect("a connection");
+            db.run(sql).expect("run");
+            migrate(&db, create, "postgres://here").map_err(|error| error.to_string())
+        };
+        for (sql, found) in [
+            ("CREATE TABLE accounts (n BIGINT)", "`accounts`"),
+            ("CREATE TABLE notes (n BIGINT GENERATED ALWAYS AS IDENTITY)", "`notes`"),
+            ("CREATE VIEW seen AS SELECT 1", "`seen`"),
+            ("CREATE TABLE schema_version (version TEXT)", "`schema_version`"),
+        ] {
+            let said = refused(sql, true).expect_err("not empty");
+            assert!(said.contains(found) && said.contains("postgres://here is not empty"), "{said}");
+            let said = refused(sql, false).expect_err("no server");
+            assert!(said.contains("does not contain a server"), "{said}");
+        }
+        // What another schema has is in nobody's way.
+        refused("CREATE SCHEMA other; CREATE TABLE other.accounts (n BIGINT)", true).expect("empty");
+    }
 
     /// A large database takes longer to bring up to date than any other transaction may.
     #[test]
