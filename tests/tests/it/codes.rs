@@ -324,7 +324,7 @@ async fn what_came_of_an_order_is_said() -> Result<()> {
 
     *manner.lock().expect("a lock") = Manner::SoldOut;
     let out = user.run(&["pay", "games/game-key", "--yes", "--again"])?;
-    ensure!(out.exit == 1 && out.stderr.contains("paid back. The merchant says: Sold out."), "{}", out.stderr);
+    ensure!(out.exit == 1 && out.stderr.contains("paid back; the merchant says: Sold out."), "{}", out.stderr);
     ensure!(!out.stderr.contains("for this terminal"), "{}", out.stderr);
     Ok(())
 }

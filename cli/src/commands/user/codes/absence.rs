@@ -61,7 +61,7 @@ fn over(order: &CodeOrder) -> Option<String> {
         _ => return None,
     };
     Some(match &order.reason {
-        Some(reason) => format!("{over}. The merchant says: {reason}"),
+        Some(reason) => format!("{over}; the merchant says: {reason}"),
         None => over.to_owned(),
     })
 }

@@ -264,8 +264,8 @@ async fn list(store: &Storefront, seen: Seen) -> Listed {
     Listed { server: store.origin().to_string(), codes, problems }
 }
 
-/// What the account's terminals are called, if one of the orders goes to another one than this. Whatever they are called,
-/// what is said of the orders stands.
+/// What the account's terminals are called, if one of the orders goes to another one than this. If that cannot be
+/// learned, what else is said of the orders stands.
 async fn terminal_names(store: &Storefront, orders: &[CodeOrder]) -> BTreeMap<TerminalId, String> {
     if !orders.iter().any(absence::is_elsewhere) {
         return BTreeMap::new();
