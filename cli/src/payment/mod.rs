@@ -31,7 +31,8 @@ const OTHER_AMOUNT: &str = "choose another amount or currency; or, if the store 
 const PENDING: &str =
     "\nIf you order the same again before it is paid, it is this order. To order it once more beside it: --again\n";
 /// The same, if it was there before.
-const JOINED: &str = "\nNothing was ordered, and no payment was begun: this order was there before. To order it once more beside it: --again\n";
+const JOINED: &str = "\nNothing was ordered, and no payment was begun: this order was there before, and is paid as it was ordered, whatever \
+     `--payment` says now. To order it once more beside it: --again\n";
 /// The same of what is counted: more of it is worth more, so each order stands for itself.
 const PENDING_COUNTED: &str = "\nThe store gives you the rights once it is paid; `portcullis receipts` shows how it stands. To order more beside it: --again\n";
 /// The same, if only the store knows how it stands.

@@ -4,7 +4,7 @@ use crate::database::{shown, totals};
 use crate::delivery::Desk;
 use crate::shop::{NextKey, Settings, Shop, usual_folder};
 use crate::steps::Watch;
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 use crate::storefront::{self, Front, Gate};
 use crate::{hook, reconciliation, registration, rekey};
 use anyhow::{Context as _, Result, bail, ensure};
@@ -14,8 +14,11 @@ use axum::http::HeaderName;
 use axum::routing::{get, post};
 use clap::{Parser, Subcommand};
 use portcullis_protocol::codes::{Quantity, TimeToDeliver};
-use portcullis_protocol::text::shown_line;
-use portcullis_protocol::{Description, MerchantName, Money, OrderId, Origin, Product, ProductName, Title, WebhookUrl};
+use portcullis_protocol::text::{counted, shown_line};
+use portcullis_protocol::wire::MerchantStatus;
+use portcullis_protocol::{
+    Description, MerchantName, Money, OrderId, Origin, Product, ProductName, Reason, Title, WebhookUrl, paths,
+};
 use std::io::{IsTerminal as _, Read as _};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -66,7 +69,7 @@ enum Verb {
     Rekey,
     /// Sign what is on sale by the key in use: after the store's operator has ended the one before it
     Resign,
-    /// Compare the shop's orders with the store's. Exit status 1 if they differ
+    /// Compare the orders that may still change with the store's. Exit status 1 if they differ
     Reconcile,
 }
 
@@ -177,9 +180,22 @@ pub fn main(watch: Watch) -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             eprintln!("error: {error:#}");
+            if is_unknown(&error) {
+                eprintln!(
+                    "The store does not know this shop's key: `example-merchant register` claims its name there."
+                );
+            }
             ExitCode::FAILURE
         }
     }
+}
+
+/// Whether the store does not know the merchant.
+fn is_unknown(error: &anyhow::Error) -> bool {
+    error
+        .chain()
+        .filter_map(|cause| cause.downcast_ref())
+        .any(|error| matches!(error, StoreError::Refused(refusal) if refusal.reason == Reason::MerchantUnknown))
 }
 
 async fn run(options: Options, watch: Watch) -> Result<ExitCode> {
@@ -212,13 +228,10 @@ async fn run(options: Options, watch: Watch) -> Result<ExitCode> {
         Verb::Request(request) => request.run(&desk).await?,
         Verb::Serve(serve) => serve.run(desk).await?,
         Verb::Ledger => ledger(&desk).await?,
-        Verb::Hold(Hold { product }) => {
-            let held = desk.shop.database.hold(product).await?;
-            println!("{held} codes are held, and not sold until `example-merchant release --product PRODUCT`");
-        }
+        Verb::Hold(hold) => hold.run(&desk).await?,
         Verb::Release(release) => release.run(&desk).await?,
         Verb::Rekey | Verb::Resign => {
-            println!("{} products are signed by it", rekey::resign(&desk).await?);
+            println!("the key in use signs {} on sale", counted(rekey::resign(&desk).await?, "product"));
             println!("Start `example-merchant serve` again: it signs by the key that it was started with.");
         }
         Verb::Reconcile => return reconcile(&desk).await,
@@ -249,6 +262,8 @@ impl Init {
 impl Sell {
     async fn run(self, desk: &Desk) -> Result<()> {
         let settings = &desk.shop.settings;
+        // Before anything is written down: whom the store does not know, it sells nothing of.
+        let status: MerchantStatus = desk.store.get(paths::OWN_MERCHANT).await?;
         let product = Product {
             merchant: settings.name.clone(),
             aud: settings.store.clone(),
@@ -262,6 +277,34 @@ impl Sell {
         let said = format!("{} is sold for {}", product.name, product.price);
         rekey::sell(desk, product).await?;
         println!("{said}");
+        let (name, store) = (&settings.name, &settings.store);
+        match status.state.as_str() {
+            "approved" => {}
+            "claimed" => println!(
+                "Nobody can buy it yet: {store} has not reached the webhook of `{name}`. Let `example-merchant serve` run, \
+                 and register again."
+            ),
+            state => println!(
+                "Nobody can buy it yet: `{name}` is {} at {store}, and its operator has to approve it.",
+                shown_line(state)
+            ),
+        }
+        Ok(())
+    }
+}
+
+impl Hold {
+    async fn run(self, desk: &Desk) -> Result<()> {
+        let held = desk.shop.database.hold(self.product).await?;
+        if held.is_empty() {
+            println!("Nothing more is held: what was in stock is held or sold already.");
+        }
+        for (product, codes) in held {
+            println!(
+                "{} of {product}: held, and not sold until `example-merchant release --product {product}`",
+                counted(codes, "code")
+            );
+        }
         Ok(())
     }
 }
@@ -272,7 +315,7 @@ impl Stock {
         let is_sold = desk.shop.database.on_sale().await?.iter().any(|sold| sold.product.name == self.product);
         ensure!(is_sold, "`{0}` is not sold. Sell it first: example-merchant sell {0}", self.product);
         let added = desk.shop.database.stock(desk.shop.vault.clone(), self.product.clone(), codes).await?;
-        println!("{added} codes more for {}", self.product);
+        println!("{} added for {}", counted(added, "code"), self.product);
         Ok(())
     }
 }
@@ -305,7 +348,7 @@ impl Release {
             (None, None) => bail!("say what is released: an order, or --product"),
         };
         ensure!(released > 0, "nothing is held of {what}: see `example-merchant ledger`");
-        println!("{released} codes are in stock again");
+        println!("{} in stock again", counted(released, "code"));
         Ok(())
     }
 }
@@ -314,8 +357,9 @@ impl Request {
     async fn run(self, desk: &Desk) -> Result<()> {
         let quantity = Quantity::new(self.quantity)?;
         let url = storefront::ask(desk, &self.product, quantity, self.amount, self.expires).await?;
-        let url = url
-            .with_context(|| format!("`{}` is not sold, or fewer than {quantity} codes are in stock", self.product))?;
+        let url = url.with_context(|| {
+            format!("`{}` is not sold, or has not {} in stock", self.product, counted(quantity.get(), "code"))
+        })?;
         println!("{url}");
         Ok(())
     }
@@ -401,7 +445,12 @@ async fn reconcile(desk: &Desk) -> Result<ExitCode> {
         println!("{} store: {:<14} shop: {shop:<10} {}", line.order, line.store, shown_line(&line.what));
     }
     let wrong = lines.iter().filter(|line| line.is_wrong).count();
-    println!("{} orders compared, {wrong} to look at", lines.len());
+    println!("{} compared, {wrong} to look at", counted(lines.len(), "order"));
+    match desk.shop.database.finished().await? {
+        0 => {}
+        1 => println!("1 order more is over: the store has signed that its buyer was paid back."),
+        over => println!("{over} orders more are over: the store has signed that their buyers were paid back."),
+    }
     Ok(if wrong == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

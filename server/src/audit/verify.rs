@@ -103,14 +103,16 @@ pub enum VerifyError {
     },
     /// The export has no head at its end.
     #[error(
-        "{file} does not end with a signed head: its end was cut off, or the server refused to sign it. The rows that are \
-         there were followed up to row {rows}"
+        "{file} does not end with a signed head: its end was cut off, or the server refused to sign it. {}",
+        followed(*.rows, *.covered)
     )]
     NoHead {
         /// The file.
         file: PathBuf,
-        /// How far.
-        rows: u64,
+        /// How far its rows follow each other, if that could be looked at: whose they are, only a head says.
+        rows: Option<u64>,
+        /// Up to which of them the heads vouch that were kept elsewhere; 0: none does.
+        covered: u64,
     },
     /// A file that was given for heads has none.
     #[error("{0} has no head: give a file that `audit head` or `audit export` wrote")]
@@ -135,6 +137,22 @@ fn hint(restored: Option<u64>) -> String {
              that row belong to the log that was exported then"
         )
     })
+}
+
+fn followed(rows: Option<u64>, covered: u64) -> String {
+    match (rows, covered) {
+        (None, _) => {
+            "No head vouches for any of its rows, and without one they cannot be followed: name one that was kept \
+                      elsewhere, --head FILE"
+                .to_owned()
+        }
+        (Some(rows), 0) => format!("Its rows follow each other up to row {rows}, and no head vouches for any of them"),
+        (Some(rows), covered) => {
+            format!(
+                "Its rows follow each other up to row {rows}, and heads that were kept vouch for those up to row {covered}"
+            )
+        }
+    }
 }
 
 /// What was verified.
@@ -315,7 +333,7 @@ pub fn verify(file: &Path, kept: &[PathBuf], root: &Fingerprint) -> Result<Repor
     candidates.extend(own);
     let keys = candidates.iter().filter_map(|one| one.keys.as_ref());
     let Some((newest, server)) = keys.max_by_key(|(keys, _)| keys.document().version) else {
-        return Err(VerifyError::NoHead { file: file.to_owned(), rows: 0 });
+        return Err(VerifyError::NoHead { file: file.to_owned(), rows: None, covered: 0 });
     };
     let (newest, server) = (newest.document(), *server);
     let (mut signed, mut exported, mut covered) = (Signed::new(), Timestamp::from_millis(0), 0);
@@ -335,7 +353,8 @@ pub fn verify(file: &Path, kept: &[PathBuf], root: &Fingerprint) -> Result<Repor
     }
     let followed = follow(&mut lines, &newest.iss, &server, &signed)?;
     if !has_end {
-        return Err(VerifyError::NoHead { file: file.to_owned(), rows: followed.chain.number });
+        let covered = signed.last_key_value().map_or(0, |(number, _)| *number);
+        return Err(VerifyError::NoHead { file: file.to_owned(), rows: Some(followed.chain.number), covered });
     }
     if covered < followed.chain.number {
         let fault = AuditFault::Added { number: covered + 1 };

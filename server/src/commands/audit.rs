@@ -14,7 +14,7 @@ use portcullis_protocol::text::counted;
 use serde_json::json;
 use std::fs::File;
 use std::io::{BufWriter, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 #[derive(Debug, Args)]
 pub(super) struct Audit {
@@ -36,7 +36,7 @@ enum Task {
 struct Export {
     #[command(flatten)]
     which: Which,
-    /// The file to make [default: standard output].
+    /// The file to make; `-` is standard output [default: -].
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
 }
@@ -69,12 +69,17 @@ impl Audit {
 }
 
 impl Export {
+    /// The file to make; none: standard output.
+    fn file(&self) -> Option<&Path> {
+        self.output.as_deref().filter(|path| *path != Path::new("-"))
+    }
+
     async fn export(&self, parts: Parts) -> anyhow::Result<()> {
         let app = self.which.open(parts).await?;
         let exported = self.export_of(&app).await;
         app.core.store.close().await?;
         let Exported { rows, .. } = exported?;
-        if let Some(file) = &self.output {
+        if let Some(file) = self.file() {
             print::text(&format!(
                 "Exported {} and a signed head to {}. Keep it, or its last line at least, where nobody of this \
                  machine can change it.",
@@ -86,7 +91,7 @@ impl Export {
     }
 
     async fn export_of(&self, app: &App) -> anyhow::Result<Exported> {
-        let Some(path) = &self.output else { return Ok(export(&app.core, &mut print::json_lines()).await?) };
+        let Some(path) = self.file() else { return Ok(export(&app.core, &mut print::json_lines()).await?) };
         let making = Making::begin(path)?;
         let mut file = BufWriter::new(new_file(&making)?);
         let exported = export(&app.core, &mut file).await;
@@ -103,7 +108,7 @@ impl Export {
         let head = head_of(&app).await;
         app.core.store.close().await?;
         let head = serde_json::to_value(head?)?;
-        let Some(path) = &self.output else { return print::json(&head) };
+        let Some(path) = self.file() else { return print::json(&head) };
         let making = Making::begin(path)?;
         let mut file = new_file(&making)?;
         let written = writeln!(file, "{head}").and_then(|()| file.sync_all());

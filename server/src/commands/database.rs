@@ -4,11 +4,16 @@ use crate::ops::making::Making;
 use crate::ops::parts::Parts;
 use crate::print;
 use crate::store::{CopyError, Copyable, DatabaseAddress, Postgres, PostgresOptions, Sqlite, SqliteOptions, schema};
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, bail, ensure};
 use clap::{Args, Subcommand};
 use portcullis_protocol::text::counted;
 use serde_json::json;
+use std::fs::File;
+use std::io::Read as _;
 use std::path::Path;
+
+/// What an SQLite database begins with.
+const SQLITE: &[u8] = b"SQLite format 3\0";
 
 #[derive(Debug, Args)]
 pub(super) struct Database {
@@ -97,13 +102,28 @@ impl<'p> Place<'p> {
             let address: DatabaseAddress = text.parse()?;
             return Ok(Self::Address(address.or_password(std::env::var("PGPASSWORD").ok())));
         }
+        // An address that was mistyped does not become a file.
+        if let Some(scheme) = scheme(text) {
+            bail!(
+                "`{scheme}:` begins neither the address of a PostgreSQL database, postgres://USER@HOST/DATABASE, nor the \
+                 path of an SQLite file: write that without it, or ./{scheme}:… if the file is called so"
+            );
+        }
         Ok(Self::File(Path::new(text)))
     }
 
     /// Whoever opens a database brings it up to date. One that is to be copied stays as it is.
     fn is_up_to_date(&self) -> anyhow::Result<()> {
         let (found, known) = match self {
-            Self::File(path) => schema(path)?,
+            Self::File(path) => {
+                ensure!(
+                    !is_another_kind(path)?,
+                    "{} is no SQLite database: a server keeps its own in `portcullis.sqlite` in its directory. One of \
+                     PostgreSQL is named by its address, postgres://USER@HOST/DATABASE",
+                    path.display()
+                );
+                schema(path)?
+            }
             Self::Address(address) => address.schema()?,
         };
         // Without a schema it is no server's, and one of a newer program is refused when it is opened.
@@ -116,6 +136,26 @@ impl<'p> Place<'p> {
     }
 }
 
+/// The scheme of what looks like an address. A letter alone is a drive of Windows.
+fn scheme(text: &str) -> Option<&str> {
+    let (scheme, _) = text.split_once(':')?;
+    let is_scheme =
+        scheme.len() > 1 && scheme.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.'));
+    (is_scheme && scheme.starts_with(|c: char| c.is_ascii_alphabetic())).then_some(scheme)
+}
+
+/// Whether a file is there that is no SQLite database: it begins otherwise. An empty one is a database of nothing.
+fn is_another_kind(path: &Path) -> anyhow::Result<bool> {
+    if !path.is_file() {
+        return Ok(false);
+    }
+    let mut begins = Vec::new();
+    let opened = File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
+    let read = opened.take(SQLITE.len() as u64).read_to_end(&mut begins);
+    read.with_context(|| format!("cannot read {}", path.display()))?;
+    Ok(!begins.is_empty() && begins != SQLITE)
+}
+
 fn open(place: Place<'_>, create: bool, parts: &Parts) -> anyhow::Result<Copyable> {
     let Parts { clock, faults, .. } = parts.clone();
     match place {
@@ -126,6 +166,29 @@ fn open(place: Place<'_>, create: bool, parts: &Parts) -> anyhow::Result<Copyabl
         Place::File(path) => {
             let options = SqliteOptions { clock, faults, create, ..SqliteOptions::new(path) };
             Ok(Copyable::Sqlite(Sqlite::open(options)?))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_of_another_kind_is_no_path() {
+        for (text, found) in [
+            ("sqlite:foo", Some("sqlite")),
+            ("postgres:/store", Some("postgres")),
+            ("mysql://ada:secret@db.example/store", Some("mysql")),
+            ("store/portcullis.sqlite", None),
+            ("./sqlite:foo", None),
+            ("C:\\store\\portcullis.sqlite", None),
+            ("/srv/backups/12:30/portcullis.sqlite", None),
+        ] {
+            assert_eq!(scheme(text), found, "{text}");
+            let said = Place::of(text).map(drop).map_err(|error| error.to_string());
+            assert_eq!(said.is_err(), found.is_some(), "{text}");
+            assert!(!said.is_err_and(|said| said.contains("secret")), "{text}");
         }
     }
 }

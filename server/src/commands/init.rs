@@ -7,7 +7,7 @@ use crate::crypto::secrets::{Secrets, TokenRole, new_token};
 use crate::ops::config::{Config, FILE_NAME, socket_address};
 use crate::ops::parts::Parts;
 use crate::print;
-use crate::store::NewInvitation;
+use crate::store::{DatabaseAddress, NewInvitation, Store};
 use crate::{DATABASE, MASTER_KEY, bind, open_store, remains};
 use anyhow::{Context as _, bail};
 use clap::Args;
@@ -17,6 +17,7 @@ use serde_json::json;
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// How long the first operator may take to follow the invitation: a week.
 const INVITATION_LIFE: u64 = 7 * 24 * 3600;
@@ -75,7 +76,7 @@ impl Init {
         let secrets = Secrets::create(&making.join(MASTER_KEY))?;
         let password = std::env::var("PGPASSWORD").ok();
         let database = database.map(|database| database.or_password(password));
-        let store = match open_store(&making, database.as_ref(), true, parts) {
+        let store = match opened(&making, database.as_ref(), parts).await {
             Ok(store) => store,
             Err(error) => {
                 // Nothing was made yet that the key opens.
@@ -83,14 +84,9 @@ impl Init {
                 if is_new {
                     std::fs::remove_dir(&self.dir).ok();
                 }
-                return Err(error.into());
+                return Err(error);
             }
         };
-        if let Some(database) = &database
-            && store.identity().await?.is_some()
-        {
-            bail!("there is a server in {database} already: give the new one a new database");
-        }
         keys::init(&*store, &secrets).await?;
         bind(&*store, &secrets, &origin, (&self.dir, database.as_ref())).await?;
         let keys = Keys::open(&*store, &secrets, origin.clone()).await?;
@@ -138,6 +134,18 @@ impl Init {
             ))
         }
     }
+}
+
+/// A database without a server in it: a new file in a folder, or the one at an address.
+async fn opened(folder: &Path, database: Option<&DatabaseAddress>, parts: &Parts) -> anyhow::Result<Arc<dyn Store>> {
+    let store = open_store(folder, database, true, parts)?;
+    if let Some(database) = database
+        && store.identity().await?.is_some()
+    {
+        store.close().await?;
+        bail!("there is a server in {database} already: give the new one a new database");
+    }
+    Ok(store)
 }
 
 /// Makes a directory that only its owner enters. An existing one is made so only if nothing is in it: what others keep

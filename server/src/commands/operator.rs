@@ -55,7 +55,7 @@ enum Task {
     /// Orders of electronic codes: list, dispute, keep, reverse.
     #[command(subcommand)]
     Codes(merchants::CodesTask),
-    /// Finds an account, order, resource or publisher by what a person knows of it.
+    /// Finds an account, order, resource, publisher, merchant or product by what a person knows of it.
     Find(find::Find),
     /// Resources: list.
     #[command(subcommand)]

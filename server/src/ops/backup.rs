@@ -27,6 +27,7 @@ use futures::stream::{BoxStream, TryStreamExt as _};
 use portcullis_folders::{make_private, private_file};
 use portcullis_protocol::Digest;
 use portcullis_protocol::encoding::Octets;
+use portcullis_protocol::text::counted;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
@@ -96,14 +97,23 @@ pub enum BackupError {
     Unbalanced(String),
     /// Sealed files.
     #[error(
-        "{count} sealed files are missing or damaged, the first is {first}. Bring them, or go on with `--without-files` and \
-             have their publishers upload them again. `portcullis-server operator check --contents` lists them"
+        "missing or damaged: {}, the first is {first}. Bring them, or go on with `--without-files` and have their \
+             publishers upload them again. `portcullis-server operator check --contents` lists them",
+        counted(*.count, "sealed file")
     )]
     MissingFiles {
         /// How many.
         count: usize,
         /// One of them.
         first: String,
+    },
+    /// A folder.
+    #[error("the folder {path} cannot be made: {cause}{}. Name one in a folder that you may write in", advice(.cause))]
+    Folder {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        cause: io::Error,
     },
     /// A file.
     #[error("{path} cannot be read or written: {cause}{}", advice(.cause))]
@@ -637,7 +647,8 @@ impl Drop for Locked {
 }
 
 fn make_folder(folder: &Path) -> Result<(), BackupError> {
-    make_private(folder).map_err(|unprotected| io_at(folder)(unprotected.cause))
+    make_private(folder)
+        .map_err(|unprotected| BackupError::Folder { path: folder.to_owned(), cause: unprotected.cause })
 }
 
 /// An empty folder in the place of one that an earlier attempt left.

@@ -21,6 +21,9 @@ pub(crate) enum MakingError {
     /// Something is there.
     #[error("{} exists already: name a new file", .0.display())]
     Exists(PathBuf),
+    /// There is no folder that it could be in.
+    #[error("there is no folder {}: make it first, or name a file in another one", .0.display())]
+    NoFolder(PathBuf),
     /// Another process is making it.
     #[error("another process is making {}: wait for it, or name another file", .0.display())]
     Busy(PathBuf),
@@ -45,6 +48,7 @@ impl Making {
         if fs::symlink_metadata(place).is_ok() {
             return Err(MakingError::Exists(place.to_owned()));
         }
+        folder_of(place)?;
         let Some(name) = place.file_name() else {
             return Err(failed(io::Error::from(io::ErrorKind::InvalidInput)));
         };
@@ -85,12 +89,20 @@ impl Making {
         fs::rename(self.path(), &self.place).map_err(failed)?;
         #[cfg(unix)]
         {
-            let above = self.place.parent().filter(|above| !above.as_os_str().is_empty());
-            let synced = File::open(above.unwrap_or(Path::new("."))).and_then(|above| above.sync_all());
+            let synced = File::open(folder_of(&self.place)?).and_then(|above| above.sync_all());
             synced.map_err(failed)?;
         }
         Ok(())
     }
+}
+
+/// The folder that a file is to be made in. It has to be there: a mistyped one is not made.
+///
+/// # Errors
+/// [`MakingError::NoFolder`].
+pub(crate) fn folder_of(place: &Path) -> Result<&Path, MakingError> {
+    let above = place.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if above.is_dir() { Ok(above) } else { Err(MakingError::NoFolder(above.to_owned())) }
 }
 
 impl Drop for Making {
@@ -130,6 +142,10 @@ mod tests {
         fs::write(&place, "another's").expect("written");
         assert!(matches!(making.finish(), Err(MakingError::Exists(_))));
         assert_eq!(fs::read_to_string(&place).expect("there"), "another's");
+        // A folder that is not there is not made.
+        let mistyped = folder.path().join("lgos").join("log.jsonl");
+        assert!(matches!(Making::begin(&mistyped), Err(MakingError::NoFolder(_))));
+        assert!(!folder.path().join("lgos").exists());
         // Given up, nothing is left.
         fs::remove_file(&place).expect("removed");
         drop(Making::begin(&place).expect("begun"));

@@ -202,6 +202,13 @@ async fn an_export_that_was_changed_is_refused_and_the_first_bad_row_is_named() 
         assert!(said.contains(words), "{what}: {said}");
     }
 
+    // Its rows are followed all the same, and it is said how far a head vouches for them.
+    let headless = text(&all[..6]);
+    let said = desk.refused(&headless, &[]);
+    assert!(said.contains("No head vouches for any of its rows") && said.contains("--head FILE"), "{said}");
+    let said = desk.refused(&headless, &[&early]);
+    assert!(said.contains("up to row 6, and heads that were kept vouch for those up to row 4"), "{said}");
+
     // Cut off and signed before: that is an older export. What was signed since tells.
     let late_head = text(&[all[8].clone()]);
     assert_eq!(desk.verify(&short, &[]).expect("the control: it was true then"), 4);
@@ -729,6 +736,19 @@ async fn every_command_is_told() {
     let said = refused(&run(dir, &["audit", "verify", "cut", "--root", words, "--head", "head"]));
     assert!(said.contains("the log ends with row 5"), "{said}");
     assert!(refused(&run(dir, &["audit", "export", "--dir", "store", "-o", "audit.jsonl"])).contains("exists already"));
+    // `-` is standard output, as everywhere; a folder that was mistyped is not made.
+    for task in ["export", "head"] {
+        let shown = run(dir, &["audit", task, "--dir", "store", "--output", "-"]);
+        let text = String::from_utf8_lossy(&shown.stdout).into_owned();
+        assert!(shown.status.success() && text.contains("\"head\":"), "{task}: {text}");
+        let said = refused(&run(dir, &["audit", task, "--dir", "store", "-o", "sfae/log"]));
+        assert!(said.contains("there is no folder sfae: make it first"), "{task}: {said}");
+    }
+    for (file, why) in [("-", "name a file"), ("sfae/identity", "there is no folder sfae")] {
+        let said = refused(&run(dir, &["operator", "--dir", "store", "export-identity", "-o", file]));
+        assert!(said.contains(why), "{file}: {said}");
+    }
+    assert!(!dir.join("-").exists() && !dir.join("sfae").exists());
 }
 
 /// A copy of a database has the log, whole.

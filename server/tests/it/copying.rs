@@ -134,6 +134,27 @@ fn what_a_killed_copy_leaves_is_no_copy() {
     assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
 }
 
+/// A mistyped address or folder is none, and leaves nothing behind.
+#[test]
+fn what_cannot_be_meant_is_refused_before_anything_is_made() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let dir = folder.path();
+    json(&run(dir, &["init", "--dir", "store", "--json", "--listen", &free_address()]));
+    let (from, own) = ("store/portcullis.sqlite", "store/server.toml");
+    for (from, to, words) in [
+        (from, "sqlite:foo", ["--to", "`sqlite:`"]),
+        (from, "mysql://ada:s3cret@db.example/store", ["--to", "postgres://USER@HOST/DATABASE"]),
+        (from, "nodir/x.sqlite", ["--to", "there is no folder nodir"]),
+        (own, "copy.sqlite", ["--from", "store/server.toml is no SQLite database"]),
+    ] {
+        let said = refused(&run(dir, &["database", "copy", "--from", from, "--to", to]));
+        assert!(words.iter().all(|word| said.contains(word)) && !said.contains("s3cret"), "{to}: {said}");
+    }
+    let names: Vec<_> =
+        std::fs::read_dir(dir).expect("read").map(|entry| entry.expect("an entry").file_name()).collect();
+    assert_eq!(names, ["store"], "nothing was made");
+}
+
 /// A copy that fails half-way leaves an empty database.
 #[tokio::test]
 async fn a_copy_that_fails_leaves_nothing_behind() {
@@ -212,6 +233,7 @@ fn a_server_is_made_in_a_postgres_database_and_no_password_is_shown() {
     let second = run(folder.path(), &["init", "--dir", "other", "--database", &with_password]);
     let said = refused(&second);
     assert!(said.contains("already") && !said.contains("s3cret"), "{said}");
+    assert!(!folder.path().join("other").exists(), "no key of nothing is left");
     // Addresses that cannot be meant, and databases that are not there.
     for wrong in [
         "postgres://portcullis:s3cret-word@db.example/store?sslmode=require",

@@ -1,14 +1,19 @@
 //! An operator finds what somebody writes about.
 
+use crate::codes;
 use crate::stage::Stage;
+use portcullis_protocol::SecretKey;
+use portcullis_server::crypto::secrets::rng;
+use portcullis_server::store::{MerchantDecision, MerchantOutcome};
 use serde_json::Value;
 use std::process::Command;
 
 /// Runs a task of the operator beside the running server.
-fn operator(stage: &Stage, arguments: &[&str]) -> Result<String, String> {
+pub(crate) fn operator(stage: &Stage, arguments: &[&str]) -> Result<String, String> {
     let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis-server"));
     command.args(["operator", "--dir"]).arg(stage.folder.path());
     command.args(arguments).env("PORTCULLIS_SERVER_ORIGIN", stage.origin.as_str());
+    command.env("PORTCULLIS_SERVER_PAYMENT_SANDBOX", "true");
     if let Some(database) = &stage.running.app().config.database {
         command.env("PORTCULLIS_SERVER_DATABASE", database.to_string());
     }
@@ -54,6 +59,57 @@ async fn by_what_a_person_knows() {
         let said = find(&stage, words).expect_err(words);
         assert!(said.contains("nothing is known") && said.contains("e-mail address"), "{said}");
     }
+    stage.stop().await;
+}
+
+/// Somebody writes about a shop, or about what it sells.
+#[tokio::test]
+async fn merchants_and_products_are_found() {
+    let stage = Stage::open().await;
+    let core = &stage.running.app().core;
+    let games = codes::Shop::new(core, "games").await;
+    for words in ["games", "games/game-key", "game-key", "A game"] {
+        let found = find(&stage, words).expect(words);
+        assert_eq!(found["products"][0]["product"], games.product.to_string(), "{words}");
+        assert_eq!((&found["products"][0]["merchant"], &found["products"][0]["sold"]), (&"games".into(), &true.into()));
+    }
+    let found = find(&stage, "games").expect("a merchant");
+    assert_eq!(found["merchants"][0]["email"], "games@example.org");
+    let said = operator(&stage, &["find", "games"]).expect("a merchant");
+    assert!(said.contains("merchant games  approved  no order in the last hour  https://shop.example/hook"), "{said}");
+    assert!(said.contains("games/game-key  A game  20.00 EUR"), "{said}");
+    // What nobody may buy is found as well: that is what somebody writes about.
+    core.store.decide_merchant(&games.merchant.name, MerchantDecision::Suspend).await.expect("suspended");
+    let said = operator(&stage, &["find", "games/game-key"]).expect("a product");
+    assert!(said.contains("20.00 EUR  not sold: its merchant is suspended"), "{said}");
+    for words in ["zyxw", "games/nothing", "nobody/game-key"] {
+        let said = find(&stage, words).expect_err(words);
+        assert!(said.contains("MERCHANT/PRODUCT"), "{said}");
+    }
+    stage.stop().await;
+}
+
+/// Who waits for the operator is said to.
+#[tokio::test]
+async fn the_list_of_merchants_says_who_waits() {
+    let stage = Stage::open().await;
+    let core = &stage.running.app().core;
+    let games = codes::Shop::new(core, "games").await;
+    let listed = || operator(&stage, &["merchant", "list"]).expect("a list");
+    assert!(!listed().contains("waits"), "the control: {}", listed());
+    let owner = games.merchant.owner;
+    let key = SecretKey::generate(&mut rng());
+    let new = codes::new_merchant(core, "books", &key, owner, "https://books.example/hook");
+    let MerchantOutcome::Claimed(books) = core.store.claim_merchant(new).await.expect("claimed") else {
+        panic!("the name is taken")
+    };
+    assert!(
+        listed().contains("books  claimed, waits for proof of its endpoint  no order in the last hour"),
+        "{}",
+        listed()
+    );
+    assert!(core.store.prove_merchant(&books.id, &books.webhook).await.expect("proven"));
+    assert!(listed().contains("books  proven, waits for approval  no order in the last hour"), "{}", listed());
     stage.stop().await;
 }
 

@@ -74,4 +74,5 @@ mod stage;
 mod terminal;
 mod told;
 mod traces;
+mod twice;
 mod webhooks;

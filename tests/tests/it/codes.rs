@@ -6,7 +6,8 @@ use portcullis_fixtures::{Draft, Terminal as Prover, now};
 use portcullis_protocol::codes::Codes;
 use portcullis_protocol::encoding::Octets;
 use portcullis_protocol::wire::{
-    CodeSubmission, CodeSubmissionAnswer, OrderVerificationAnswer, OrderVerificationRequest,
+    CodeSubmission, CodeSubmissionAnswer, DeclineRequest, MerchantOrder, OrderVerificationAnswer,
+    OrderVerificationRequest,
 };
 use portcullis_protocol::{
     MerchantName, Origin, Ownership, SecretKey, Unverified, Verification, Verified, WebhookUrl, paths,
@@ -34,6 +35,8 @@ enum Manner {
     Honest,
     /// It seals two codes for one.
     TwoForOne,
+    /// It has none, and says so.
+    SoldOut,
 }
 
 #[derive(Clone)]
@@ -98,6 +101,12 @@ impl Merchant {
         let verification = verification.verify(signer)?;
         let said = verification.document();
         let manner = *self.manner.lock().expect("a lock");
+        if manner == Manner::SoldOut {
+            let path = paths::fill(paths::DECLINE, &[&said.order]);
+            let body = DeclineRequest { reason: "Sold out.".into() };
+            let _: MerchantOrder = prover.ask(&Draft::post(&path, &body)).await?;
+            return Ok(());
+        }
         let texts = if manner == Manner::Honest { vec!["ALPINE-RACER-1"] } else { vec!["ONE", "TWO"] };
         let codes = Codes::new(texts.into_iter().map(|text| Zeroizing::new(text.to_owned())).collect())?;
         let (digest, mut rng) = (verification.digest(), portcullis_fixtures::rng());
@@ -151,6 +160,7 @@ async fn a_user_pays_a_merchant_and_has_the_code() -> Result<()> {
     let (file, name) = (key_file.as_str(), NAME.parse::<MerchantName>()?);
     let early = user.run(&["pay", "games/game-key", "--yes"])?;
     ensure!(early.exit == 1 && early.stderr.contains("no merchant"), "not approved yet: {}", early.stderr);
+    ensure!(early.stderr.contains("`portcullis search --kind code`"), "what lists products: {}", early.stderr);
     server.operator(&["merchant", "approve", name.as_str()])?;
     let sell = ["merchant", "sell", "game-key", "--title", "Alpine Racer", "--price", "20.00EUR", "--key", file];
     shop.run(&sell)?.done()?;
@@ -261,6 +271,61 @@ async fn a_user_pays_a_merchant_and_has_the_code() -> Result<()> {
     let wrong = stranger.run(&[&["codes", order][..], &other].concat())?;
     ensure!(wrong.exit == 1 && wrong.stderr.contains("other words were given"), "{}", wrong.stderr);
     stranger.run(&["codes", order, "--accept-key", words])?.done()?;
+    Ok(())
+}
+
+/// What came of an order is said in words, with what to do, also of one whose code is here.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_came_of_an_order_is_said() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let server = Server::fresh_with_local_endpoints(&folder.path().join("server"))?;
+    let (shop, user) =
+        (terminal(&server, folder.path(), "shop").await?, terminal(&server, folder.path(), "user").await?);
+    let manner = Arc::new(Mutex::new(Manner::Honest));
+    let file = register(&server, &shop, folder.path(), &manner).await?;
+    server.operator(&["merchant", "approve", NAME])?;
+    let sell = ["merchant", "sell", "game-key", "--title", "Alpine Racer", "--price", "20.00EUR", "--key", &file];
+    shop.run(&sell)?.done()?;
+    let nobody = user.run(&["pay", "nobody/x"])?;
+    ensure!(nobody.exit == 1 && nobody.stderr.contains("`portcullis search --kind code`"), "{}", nobody.stderr);
+
+    // On order already: said once, and that the means of payment of today count for nothing.
+    let later = ["pay", "games/game-key", "--yes", "--payment", "sandbox:pending"];
+    user.run(&later)?.done()?;
+    let joined = user.run(&later)?.done()?;
+    let said = format!("{}{}", String::from_utf8_lossy(&joined.stdout), joined.stderr);
+    ensure!(said.matches("--again").count() == 1 && said.contains("whatever `--payment` says now"), "{said}");
+
+    let paid = user.run(&["--json", "pay", "games/game-key", "--yes", "--again"])?.done()?.json()?;
+    let order = paid["order"].as_str().context("an order")?;
+    let shown = user.run(&["codes", order])?.done()?;
+    ensure!(shown.stderr.is_empty(), "the control: nothing is doubtful about it: {}", shown.stderr);
+    // At another terminal of the account it is said where the code is.
+    let second = Terminal::new(folder.path().join("second"));
+    let mut browser = Browser::new(server.origin())?;
+    browser.sign_in("user@example.org", PASSWORD).await?;
+    second.login(&server, &mut browser).await?.done()?;
+    let elsewhere = second.run(&["codes", order])?;
+    ensure!(elsewhere.exit == 1 && elsewhere.stderr.contains("is on the terminal `"), "{}", elsewhere.stderr);
+    ensure!(elsewhere.stderr.contains("--claim") && elsewhere.stderr.contains("show it there"), "{}", elsewhere.stderr);
+
+    // Disputed, then paid back: the code is shown, and may be void.
+    server.operator(&["codes", "dispute", order])?;
+    let disputed = user.run(&["codes", order])?.done()?;
+    ensure!(disputed.stdout == b"ALPINE-RACER-1\n" && disputed.stderr.contains("disputed"), "{}", disputed.stderr);
+    server.operator(&["codes", "reverse", order])?;
+    let reversed = user.run(&["codes", order])?.done()?;
+    ensure!(reversed.stdout == b"ALPINE-RACER-1\n", "{reversed:?}");
+    ensure!(reversed.stderr.contains("paid back") && reversed.stderr.contains("void"), "{}", reversed.stderr);
+    let json = user.run(&["--json", "codes", order])?.done()?.json()?;
+    ensure!(json["doubt"].as_str().is_some_and(|doubt| doubt.contains("paid back")), "{json}");
+    let listed = user.run(&["codes"])?.done()?;
+    ensure!(String::from_utf8_lossy(&listed.stdout).contains("it may be void"), "{listed:?}");
+
+    *manner.lock().expect("a lock") = Manner::SoldOut;
+    let out = user.run(&["pay", "games/game-key", "--yes", "--again"])?;
+    ensure!(out.exit == 1 && out.stderr.contains("paid back; the merchant says: Sold out."), "{}", out.stderr);
+    ensure!(!out.stderr.contains("for this terminal"), "{}", out.stderr);
     Ok(())
 }
 

@@ -31,6 +31,12 @@ async fn a_shop_opens_sells_and_delivers() -> Result<()> {
     shop.run(&SELL)?;
     shop.stock("game-key", &codes(0..6))?;
     ensure!(shop.stock("game-key", &codes(5..7)).is_err(), "a code is not sold twice");
+    let mistyped = shop.output(&["hold", "nosuchproduct"])?;
+    let said = String::from_utf8_lossy(&mistyped.stderr).into_owned();
+    ensure!(!mistyped.status.success() && said.contains("It has: game-key"), "{mistyped:?}");
+    let held = shop.run(&["hold", "game-key"])?;
+    ensure!(held.contains("6 codes of game-key") && held.contains("release --product game-key"), "{held}");
+    ensure!(shop.run(&["release", "--product", "game-key"])?.contains("6 codes in stock again"));
 
     let mut buyer = Buyer::sign_up(&server, "ada").await?;
     let (product, key) = buyer.product("games").await?;
@@ -76,7 +82,8 @@ async fn a_shop_opens_sells_and_delivers() -> Result<()> {
     ensure!(ledger.contains("total 125.00 EUR") && ledger.contains("0 left of game-key"), "{ledger}");
     ensure!(ledger.matches("sale").count() == 6, "{ledger}");
     let reconciled = shop.run(&["reconcile"])?;
-    ensure!(reconciled.contains(" 0 to look at"), "{reconciled}");
+    ensure!(reconciled.contains("6 orders compared, 0 to look at"), "{reconciled}");
+    ensure!(reconciled.contains("1 order more is over"), "the one that was declined: {reconciled}");
 
     // Neither logs nor files have a code or a nonce in the clear.
     let log = shop.log();
@@ -92,6 +99,32 @@ async fn a_shop_opens_sells_and_delivers() -> Result<()> {
     };
     ensure!(!holders(b"game-key").is_empty(), "the control: what is not secret is found");
     ensure!(holders(b"ALPINE-").is_empty(), "codes lie in {:?}", holders(b"ALPINE-"));
+    Ok(())
+}
+
+/// Nothing is sold before the store's operator approves it, and nothing is written down before the shop registers.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_sells_too_early_is_told_what_is_missing() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let server = server(folder.path())?;
+    let mut shop = ExampleMerchant::init(&server, &folder.path().join("shop"), "games")?;
+    for early in [&SELL[..], &["reconcile"]] {
+        let refused = shop.output(early)?;
+        let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+        ensure!(!refused.status.success() && said.contains("`example-merchant register`"), "{early:?}: {said}");
+    }
+    let unsold = shop.output(&["stock", "game-key"])?;
+    ensure!(String::from_utf8_lossy(&unsold.stderr).contains("Sell it first"), "nothing was written: {unsold:?}");
+
+    shop.serve(None)?;
+    let mut browser = Browser::new(server.origin())?;
+    browser.sign_up("games@example.org", "correct horse battery staple").await?;
+    shop.register(&mut browser).await?;
+    let waits = shop.run(&SELL)?;
+    ensure!(waits.contains("Nobody can buy it yet: `games` is proven"), "{waits}");
+    server.operator(&["merchant", "approve", "games"])?;
+    let sold = shop.run(&SELL)?;
+    ensure!(!sold.contains("Nobody can buy"), "the control: {sold}");
     Ok(())
 }
 

@@ -154,10 +154,10 @@ impl Pay {
                         Err(ClientError::MerchantChanged { merchant, .. }) => merchant,
                         Err(error) => return Err(error.into()),
                     };
-                    store.accept_merchant_key(&merchant, told).await?;
+                    store.accept_merchant_key(&merchant, told).await.map_err(unknown)?;
                     asked = store.payment_request(digest, None).await;
                 }
-                let asked = asked?;
+                let asked = asked.map_err(unknown)?;
                 let said = asked.request.document();
                 let (quantity, amount) = (said.quantity, said.amount);
                 Ok(Wanted {
@@ -170,9 +170,9 @@ impl Pay {
             }
             Asked::Product(name, product) => {
                 if let Some(told) = &self.accept_key {
-                    store.accept_merchant_key(name, told).await?;
+                    store.accept_merchant_key(name, told).await.map_err(unknown)?;
                 }
-                let merchant = store.merchant(name).await?;
+                let merchant = store.merchant(name).await.map_err(unknown)?;
                 let found = merchant.products.iter().find(|sold| sold.document().name == *product).cloned();
                 let product = found.ok_or_else(|| {
                     let names: Vec<_> = merchant.products.iter().map(|sold| sold.document().name.to_string()).collect();
@@ -260,6 +260,16 @@ async fn look(store: &Storefront, order: &Order) -> Result<Option<Collected>, Cl
     store.collect_codes(&order.id).await.map(Some)
 }
 
+/// What to do if the store has no such merchant or request.
+fn unknown(error: ClientError) -> Failure {
+    let is_unknown = matches!(error, ClientError::NotFound(_));
+    let failure = Failure::from(error);
+    if !is_unknown {
+        return failure;
+    }
+    failure.with_fix("check what you wrote; `portcullis search --kind code` shows what merchants sell")
+}
+
 /// A store that the user is signed in to: an address in a mail leads nowhere else.
 fn trusted(client: &Client, server: &Origin) -> Outcome<Origin> {
     if client.servers()?.iter().any(|pin| pin.origin == *server) {
@@ -276,9 +286,14 @@ impl Report for Paid {
         if !self.joined {
             return String::new();
         }
-        "The same was on order already, perhaps from another terminal of yours: this is that order, and nothing was ordered \
-         twice. Its code goes where it was ordered. One more: --again\n"
-            .to_owned()
+        let once = "perhaps from another terminal of yours. Its code goes where it was ordered";
+        match self.state {
+            OrderState::Paid => {
+                format!("The same was on order already, {once}. Nothing was ordered twice; one more: --again\n")
+            }
+            // The text says the rest.
+            _ => format!("It was ordered before, {once}.\n"),
+        }
     }
 
     fn text(&self) -> String {

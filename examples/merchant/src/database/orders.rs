@@ -163,6 +163,15 @@ impl super::Database {
         .await
     }
 
+    /// How many orders have ended: nothing changes there any more.
+    pub(crate) async fn finished(&self) -> Result<u64> {
+        self.run(|tx| {
+            let sql = "SELECT count(*) FROM orders WHERE state IN ('refunded', 'reversed')";
+            Ok(u64::try_from(tx.query_row(sql, [], |row| row.get::<_, i64>(0))?)?)
+        })
+        .await
+    }
+
     /// Looks at an order again at a time, or not by itself.
     pub(crate) async fn again(&self, row: OrderRow, at: Option<u64>, note: String) -> Result<()> {
         self.run(move |tx| {
@@ -509,8 +518,12 @@ mod tests {
     async fn what_is_held_is_not_sold_until_it_is_released() {
         let books = Books::open().await;
         let name: ProductName = "game-key".parse().expect("a name");
-        assert_eq!(books.database.hold(Some("another".parse().expect("a name"))).await.expect("held"), 0);
-        assert_eq!(books.database.hold(None).await.expect("held"), 2);
+        let mistyped = books.database.hold(Some("nosuchproduct".parse().expect("a name"))).await;
+        let said = mistyped.expect_err("nothing of what was meant is held").to_string();
+        assert!(said.contains("no product `nosuchproduct`") && said.contains("It has: game-key"), "{said}");
+        assert_eq!(books.left().await, (2, 0));
+        assert_eq!(books.database.hold(None).await.expect("held"), [(name.clone(), 2)]);
+        assert!(books.database.hold(Some(name.clone())).await.expect("held").is_empty(), "all of it is held");
         assert_eq!(books.left().await, (0, 2));
         let order = order_of(1);
         books.tell(order, "first", 1).await;

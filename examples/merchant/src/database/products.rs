@@ -74,12 +74,32 @@ impl super::Database {
         .await
     }
 
-    /// Sells nothing more of what is in stock, of a product or of all of them. Returns how many codes that are.
-    pub(crate) async fn hold(&self, product: Option<ProductName>) -> Result<usize> {
+    /// Sells nothing more of what is in stock, of a product or of all of them. Returns of which product how many codes
+    /// are held that were not before. A product that the shop does not know is an error: nothing of the one that was
+    /// meant would be held.
+    pub(crate) async fn hold(&self, product: Option<ProductName>) -> Result<Vec<(ProductName, u64)>> {
         self.run(move |tx| {
-            let sql = "UPDATE stock SET is_held = 1
-                       WHERE order_id IS NULL AND is_held = 0 AND product = coalesce(?1, product)";
-            Ok(tx.execute(sql, [product.as_ref().map(ProductName::as_str)])?)
+            let product = product.as_ref().map(ProductName::as_str);
+            if let Some(name) = product {
+                let known = names(tx)?;
+                ensure!(
+                    known.iter().any(|one| one == name),
+                    "the shop has no product `{name}`, so nothing is held. {}",
+                    if known.is_empty() { "It has none".to_owned() } else { format!("It has: {}", known.join(", ")) }
+                );
+            }
+            let free = "order_id IS NULL AND is_held = 0 AND product = coalesce(?1, product)";
+            let mut statement = tx.prepare(&format!(
+                "SELECT product, count(*) FROM stock WHERE {free} GROUP BY product ORDER BY product"
+            ))?;
+            let rows = statement.query_map([product], |row| Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?)))?;
+            let held = rows.map(|row| {
+                let (name, codes) = row?;
+                Ok((name.parse()?, u64::try_from(codes)?))
+            });
+            let held = held.collect::<Result<Vec<_>>>()?;
+            tx.execute(&format!("UPDATE stock SET is_held = 1 WHERE {free}"), [product])?;
+            Ok(held)
         })
         .await
     }
@@ -114,6 +134,13 @@ impl super::Database {
         })
         .await
     }
+}
+
+/// The names of what was ever sold or put into stock.
+fn names(tx: &Transaction<'_>) -> Result<Vec<String>> {
+    let mut statement = tx.prepare("SELECT name FROM products UNION SELECT product FROM stock ORDER BY 1")?;
+    let names = statement.query_map([], |row| row.get(0))?;
+    Ok(names.collect::<rusqlite::Result<_>>()?)
 }
 
 /// A revision of a product, and when it was sold last, if it is not any more.

@@ -227,10 +227,14 @@ async fn suspend(app: &App, email: &str, suspended: bool) -> anyhow::Result<Repo
     let account = find(app, email).await?;
     let action = if suspended { "account suspend" } else { "account restore" };
     Act::of_user(&app.core, action, account.id).scope(app.core.store.set_suspended(&account.id, suspended)).await?;
-    Ok(Report {
-        text: if suspended { "Suspended." } else { "Restored." }.into(),
-        json: json!({"account": account.id, "suspended": suspended}),
-    })
+    let changed = account.suspended.is_some() != suspended;
+    let text = match (suspended, changed) {
+        (true, true) => "Suspended.",
+        (false, true) => "Restored.",
+        (true, false) => "The account is suspended already, so nothing was changed.",
+        (false, false) => "The account is not suspended, so nothing was changed.",
+    };
+    Ok(Report { text: text.into(), json: json!({"account": account.id, "suspended": suspended, "changed": changed}) })
 }
 
 /// The e-mail address of an account. It is shown to the operator, on the server's own machine, and to nobody else.

@@ -5,6 +5,7 @@ use super::{Report, money};
 use crate::ops::directory::changed_files;
 use crate::{App, audit, damaged_files};
 use anyhow::bail;
+use portcullis_protocol::text::counted;
 use serde_json::json;
 
 pub(super) async fn run(app: &App, contents: bool) -> anyhow::Result<Report> {
@@ -24,9 +25,9 @@ pub(super) async fn run(app: &App, contents: bool) -> anyhow::Result<Report> {
         return Ok(Report { text, json: json!({"ok": true, "audit_rows": rows}) });
     }
     bail!(
-        "{} published files are not as they were published. Restore them from the backup, or have their publishers upload \
-         them again:{}",
-        damaged.len(),
+        "not as it was published: {}. Restore what is missing or changed from the backup, or have its publishers upload it \
+         again:{}",
+        counted(damaged.len(), "file"),
         damaged.concat()
     )
 }

@@ -1,24 +1,29 @@
 //! Finds what a person means who writes to the operator: an e-mail address, a number from a receipt, a name, a title.
 
 use super::accounts::{self, email_of};
+use super::merchants::merchant_row;
 use super::sales::resource_row;
 use super::{Report, moment, money};
 use crate::App;
-use crate::store::{Account, AccountPage, Listing, Order, Page, ResourceFacts, SearchPage, SearchQuery};
+use crate::store::{
+    Account, AccountPage, Listing, Merchant, MerchantState, Order, Page, ProductRevision, ResourceFacts, SearchPage,
+    SearchQuery,
+};
 use anyhow::bail;
 use clap::Args;
-use portcullis_protocol::{AccountId, Digest, OrderId, PublisherName, ResourceName};
+use portcullis_protocol::{AccountId, Digest, MerchantName, OrderId, ProductName, PublisherName, ResourceName};
 use serde_json::{Value, json};
 use std::collections::{BTreeSet, HashSet};
 use std::fmt::Write as _;
 
-/// Orders and publishers of an account, and resources of a publisher or a search, that are shown unless all are wanted.
+/// Orders and publishers of an account, resources of a publisher, products of a merchant, and what a search found of
+/// either: so many are shown unless all are wanted.
 const SHOWN: u32 = 20;
 
 #[derive(Debug, Args)]
 pub(super) struct Find {
-    /// An e-mail address; the identifier of an order, account or resource; PUBLISHER/NAME; a publisher; or words of a
-    /// title.
+    /// An e-mail address; the identifier of an order, account or resource; PUBLISHER/NAME or MERCHANT/PRODUCT; a
+    /// publisher or merchant; or words of a title.
     #[arg(value_name = "WORDS")]
     word: String,
     // What begins with a hyphen is an identifier, and stands alone.
@@ -43,6 +48,8 @@ struct Finds {
     orders: Vec<Value>,
     resources: Vec<Value>,
     publishers: Vec<Value>,
+    merchants: Vec<Value>,
+    products: Vec<Value>,
 }
 
 impl Find {
@@ -50,11 +57,11 @@ impl Find {
         let words = [&[self.word], &self.more[..]].concat().join(" ");
         let mut finds = Finds { all: self.all, ..Finds::default() };
         finds.by(app, words.trim()).await?;
-        let Finds { mut text, more, accounts, orders, resources, publishers, .. } = finds;
+        let Finds { mut text, more, accounts, orders, resources, publishers, merchants, products, .. } = finds;
         if text.is_empty() {
             bail!(
                 "nothing is known of `{words}`. Search by an e-mail address, by the identifier of an order, account or \
-                 resource, by PUBLISHER/NAME, by a publisher, or by words of a title"
+                 resource, by PUBLISHER/NAME or MERCHANT/PRODUCT, by a publisher or merchant, or by words of a title"
             );
         }
         if !more.is_empty() {
@@ -62,7 +69,8 @@ impl Find {
             writeln!(text, "There are more {what} than these {SHOWN}: `find --all` shows them all.")?;
         }
         let json = json!({
-            "accounts": accounts, "orders": orders, "resources": resources, "publishers": publishers, "more": more,
+            "accounts": accounts, "orders": orders, "resources": resources, "publishers": publishers,
+            "merchants": merchants, "products": products, "more": more,
         });
         Ok(Report { text, json })
     }
@@ -115,13 +123,36 @@ impl Finds {
                 page = self.further("resources", next);
             }
         }
+        if let Some((merchant, product)) = words.split_once('/')
+            && let (Ok(merchant), Ok(product)) = (merchant.parse::<MerchantName>(), product.parse::<ProductName>())
+            && let Some(merchant) = store.merchant(&merchant).await?
+            && let Some(revision) = store.product_on_sale(&merchant.id, &product).await?
+        {
+            self.product(&merchant, &revision)?;
+        }
+        if let Ok(name) = words.parse::<MerchantName>()
+            && let Some(merchant) = store.merchant(&name).await?
+        {
+            let (line, row) = merchant_row(app, &merchant).await?;
+            writeln!(self.text, "merchant {line}")?;
+            self.merchants.push(row);
+            let products = store.products(&merchant.id).await?;
+            let most = if self.all { products.len() } else { usize::try_from(SHOWN).unwrap_or(usize::MAX) };
+            self.further("products", products.get(most));
+            for revision in products.iter().take(most) {
+                self.product(&merchant, revision)?;
+            }
+        }
         if self.text.is_empty() {
             let mut page = Some(0);
             while let Some(number) = page {
                 let query = SearchQuery { text: words.to_owned(), kind: None, page: number, per_page: SHOWN };
-                let SearchPage { listings, next, .. } = store.search(query).await?;
+                let SearchPage { listings, products, next } = store.search(query).await?;
                 self.listings(app, &listings).await?;
-                page = self.further("resources", next);
+                for found in &products {
+                    self.product(&found.merchant, &found.revision)?;
+                }
+                page = self.further("resources and products", next);
             }
         }
         Ok(())
@@ -205,6 +236,20 @@ impl Finds {
                 self.resource(&resource)?;
             }
         }
+        Ok(())
+    }
+
+    /// A product of a merchant. Of one that is not approved nothing is sold.
+    fn product(&mut self, merchant: &Merchant, revision: &ProductRevision) -> anyhow::Result<()> {
+        let (digest, product) = (revision.digest, &revision.product);
+        let (name, title, price) = (&product.name, &product.title, product.price);
+        let is_sold = revision.is_sold && merchant.state == MerchantState::Approved;
+        let mark =
+            if is_sold { String::new() } else { format!("  not sold: its merchant is {}", merchant.state.word()) };
+        writeln!(self.text, "product {digest}  {}/{name}  {title}  {price}{mark}", merchant.name)?;
+        self.products.push(json!({
+            "product": digest, "merchant": merchant.name, "name": name, "title": title, "price": price, "sold": is_sold,
+        }));
         Ok(())
     }
 

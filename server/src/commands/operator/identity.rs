@@ -4,12 +4,13 @@
 use super::Report;
 use crate::App;
 use crate::audit::Act;
+use crate::ops::making::folder_of;
 use anyhow::{Context as _, ensure};
 use clap::Args;
 use portcullis_folders::private_file;
 use serde_json::json;
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 #[derive(Debug, Args)]
 pub(super) struct ExportIdentity {
@@ -22,7 +23,12 @@ impl ExportIdentity {
     pub(super) async fn run(&self, app: &App) -> anyhow::Result<Report> {
         let keys = &app.core.keys;
         let recipient = keys.recipient().to_string();
+        ensure!(
+            self.output != Path::new("-"),
+            "the identity is not shown: name a file, which its owner alone can read. Whoever sees it has every plaintext"
+        );
         ensure!(!self.output.exists(), "{} exists: name another file", self.output.display());
+        folder_of(&self.output)?;
         // Before the key is out: it is told even if this program is stopped half-way.
         app.core.store.record_act(Act::of_user(&app.core, "export identity", &recipient)).await?;
         let mut file = private_file()

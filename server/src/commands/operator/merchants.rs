@@ -5,7 +5,9 @@ use super::{Report, missing, moment};
 use crate::App;
 use crate::audit::Act;
 use crate::ops::clock::Timestamp;
-use crate::store::{CodeComplaint, CodeDecision, CodeOrder, CodeStep, Merchant, MerchantDecision, PAGE, every};
+use crate::store::{
+    CodeComplaint, CodeDecision, CodeOrder, CodeStep, Merchant, MerchantDecision, MerchantState, PAGE, every,
+};
 use anyhow::{Context as _, bail, ensure};
 use clap::Subcommand;
 use futures::TryStreamExt as _;
@@ -16,7 +18,7 @@ use std::fmt::Write as _;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum MerchantTask {
-    /// Lists all merchants, how they stand, and how their orders of the last hour went.
+    /// Lists all merchants, how they stand, who waits for approval, and how their orders of the last hour went.
     List,
     /// Lets a merchant sell, once its endpoint has shown that it is the merchant's.
     Approve {
@@ -73,10 +75,10 @@ impl MerchantTask {
             Self::Restore { name } => (name, MerchantDecision::Restore, "merchant restore"),
             Self::Rekey { name, thumbprint } => (name, MerchantDecision::Rekey(thumbprint), "merchant rekey"),
         };
+        let before = app.core.store.merchant(&name).await?;
         if let MerchantDecision::Rekey(thumbprint) = decision {
-            let found = app.core.store.merchant(&name).await?;
             ensure!(
-                found.is_none_or(|merchant| merchant.key.thumbprint() != thumbprint),
+                before.as_ref().is_none_or(|merchant| merchant.key.thumbprint() != thumbprint),
                 "this is the key in use: `portcullis merchant keygen` makes the one that is to follow it"
             );
         }
@@ -84,8 +86,21 @@ impl MerchantTask {
         let merchant = act.scope(app.core.store.decide_merchant(&name, decision)).await?;
         let merchant = merchant.with_context(|| format!("there is no merchant `{name}`: see `merchant list`"))?;
         let state = merchant.state.word();
+        let is_so = before.is_some_and(|before| match decision {
+            MerchantDecision::Approve => before.was_approved,
+            MerchantDecision::Suspend => before.state == MerchantState::Suspended,
+            MerchantDecision::Restore => before.state != MerchantState::Suspended,
+            MerchantDecision::Rekey(_) => false,
+        });
         let text = match decision {
-            MerchantDecision::Approve if state == "claimed" => format!(
+            MerchantDecision::Approve if is_so => {
+                format!("`{name}` was approved before, so nothing was changed. It stands as: {}.", standing(&merchant))
+            }
+            MerchantDecision::Suspend if is_so => format!("`{name}` is suspended already, so nothing was changed."),
+            MerchantDecision::Restore if is_so => {
+                format!("`{name}` is not suspended, so nothing was changed. It stands as: {}.", standing(&merchant))
+            }
+            MerchantDecision::Approve if merchant.state == MerchantState::Claimed => format!(
                 "Approved. `{name}` sells once its endpoint {} has shown that it is the merchant's: \
                  `portcullis merchant register` does it.",
                 merchant.webhook
@@ -105,7 +120,7 @@ impl MerchantTask {
                 key.words()
             ),
         };
-        Ok(Report { text, json: json!({"merchant": name, "state": state}) })
+        Ok(Report { text, json: json!({"merchant": name, "state": state, "changed": !is_so}) })
     }
 }
 
@@ -116,18 +131,47 @@ async fn list(app: &App) -> anyhow::Result<Report> {
     };
     let mut merchants = every(list);
     while let Some(merchant) = merchants.try_next().await? {
-        let Merchant { id, name, title, key, owner, webhook, state, created, .. } = &merchant;
-        let health = app.core.store.merchant_health(id).await?;
-        let email = email_of(app, owner).await?;
-        let (state, words) = (state.word(), key.thumbprint().words());
-        let (in_time, decided) = (health.in_time, health.decided);
-        writeln!(text, "{name}  {state}  {in_time} of {decided} in time  {webhook}  {words}  {email}")?;
-        rows.push(json!({
-            "merchant": name, "title": title, "state": state, "webhook": webhook, "key": key.thumbprint(),
-            "words": words, "email": email, "orders": decided, "in_time": in_time, "created": created.seconds(),
-        }));
+        let (line, row) = merchant_row(app, &merchant).await?;
+        writeln!(text, "{line}")?;
+        rows.push(row);
     }
     Ok(Report::list(text, "No merchants.", json!({"merchants": rows})))
+}
+
+/// A merchant, for people and for programs.
+pub(super) async fn merchant_row(app: &App, merchant: &Merchant) -> anyhow::Result<(String, Value)> {
+    let Merchant { id, name, title, key, owner, webhook, state, created, .. } = merchant;
+    let health = app.core.store.merchant_health(id).await?;
+    let email = email_of(app, owner).await?;
+    let words = key.thumbprint().words();
+    let (in_time, decided) = (health.in_time, health.decided);
+    let (standing, orders) = (standing(merchant), of_the_last_hour(in_time, decided));
+    let row = json!({
+        "merchant": name, "title": title, "state": state.word(), "webhook": webhook, "key": key.thumbprint(),
+        "words": words, "email": email, "orders": decided, "in_time": in_time, "created": created.seconds(),
+    });
+    Ok((format!("{name}  {standing}  {orders}  {webhook}  {words}  {email}"), row))
+}
+
+/// Where a merchant stands, and whom it waits for.
+fn standing(merchant: &Merchant) -> String {
+    let state = merchant.state.word();
+    match merchant.state {
+        MerchantState::Proven => format!("{state}, waits for approval"),
+        MerchantState::Claimed if merchant.was_approved => {
+            format!("{state}, approved, waits for proof of its endpoint")
+        }
+        MerchantState::Claimed => format!("{state}, waits for proof of its endpoint"),
+        MerchantState::Approved | MerchantState::Suspended => state.to_owned(),
+    }
+}
+
+/// How a merchant's orders of the last hour went.
+fn of_the_last_hour(in_time: u32, decided: u32) -> String {
+    match decided {
+        0 => "no order in the last hour".to_owned(),
+        _ => format!("{in_time} of {decided} in time in the last hour"),
+    }
 }
 
 impl CodesTask {

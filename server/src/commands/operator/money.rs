@@ -52,57 +52,76 @@ pub(super) enum Verdict {
     Declined,
 }
 
+/// What a provider says by itself. The aliases are the types under which the provider `hosted` reports the same.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub(super) enum Event {
     /// The provider has the money.
+    #[value(alias = "payment.settled")]
     Settled,
     /// It will not have it.
+    #[value(alias = "payment.declined")]
     Declined,
     /// It has paid the order back.
+    #[value(alias = "payment.refunded")]
     Refunded,
     /// The payer disputes the payment.
+    #[value(alias = "dispute.opened")]
     Disputed,
     /// The dispute was decided for the store.
+    #[value(alias = "dispute.won")]
     DisputeWon,
     /// The payer has the money back.
+    #[value(alias = "dispute.lost")]
     ChargedBack,
 }
 
 impl OrderTask {
     pub(super) async fn run(self, app: &App) -> anyhow::Result<Report> {
-        if let Self::Settle { order, .. } | Self::Play { order, .. } | Self::Refund { order } = &self
-            && app.core.store.order(order).await?.is_none()
-        {
-            return Err(no_such_order(app, *order).await?);
-        }
         match self {
             Self::List => list(app).await,
             Self::Settle { order, verdict } => {
+                let before = phase_of(app, order).await?;
                 let state = match verdict {
                     Verdict::Paid => Decision::Settled,
                     Verdict::Declined => Decision::Declined,
                 };
                 let act = Act::of_user(&app.core, "order settle", order).with("verdict", word(&verdict));
-                answered(&act.scope(orders::decide(&app.core, &order, state)).await?)
+                let answer = act.scope(orders::decide(&app.core, &order, state)).await?;
+                let after = phase_of(app, order).await?;
+                if after == before && !verdict.is(after) {
+                    bail!(
+                        "{order} is {}, so nothing was settled: that is said of an order whose payment is not decided yet, \
+                         as `portcullis-server operator reconcile` lists them",
+                        phase(after)
+                    );
+                }
+                answered(&answer, before == after)
             }
             Self::Play { order, event } => play(app, order, event).await,
             Self::Refund { order } => {
+                let before = phase_of(app, order).await?;
                 let act = Act::of_user(&app.core, "order refund", order);
                 // Of an order that is `refunding` nothing may change here, though the provider pays: told before that.
-                let found = app.core.store.order(&order).await?;
-                if found.is_some_and(|order| order.phase == OrderPhase::Refunding) {
+                if before == OrderPhase::Refunding {
                     app.core.store.record_act(act.clone()).await?;
                     act.written();
                 }
                 let answer = act.scope(orders::refund(&app.core, &order)).await?;
-                let refunded = app.core.store.order(&order).await?;
-                let mut report = answered(&answer)?;
-                if refunded.is_some_and(|order| order.phase == OrderPhase::Refunding) {
+                let mut report = answered(&answer, before == OrderPhase::Refunded)?;
+                if phase_of(app, order).await? == OrderPhase::Refunding {
                     report.text.push_str(". The provider says later that it is done; the server looks it up");
                 }
                 Ok(report)
             }
         }
+    }
+}
+
+/// Where an order stands.
+async fn phase_of(app: &App, order: OrderId) -> anyhow::Result<OrderPhase> {
+    match app.core.store.order(&order).await? {
+        Some(found) => Ok(found.phase),
+        None => Err(no_such_order(app, order).await?),
     }
 }
 
@@ -112,6 +131,7 @@ fn word(value: &impl ValueEnum) -> String {
 }
 
 async fn play(app: &App, order: OrderId, event: Event) -> anyhow::Result<Report> {
+    let before = phase_of(app, order).await?;
     let what = match event {
         Event::Settled => {
             let order = app.core.store.order(&order).await?.context("there is no such order")?;
@@ -126,13 +146,29 @@ async fn play(app: &App, order: OrderId, event: Event) -> anyhow::Result<Report>
     let act = Act::of_user(&app.core, "order play", order).with("event", word(&event));
     let order = act.scope(events::apply(&app.core, SANDBOX, &PaymentEvent::new(order, what))).await;
     let order = order.context("only an order of the provider `sandbox` can be played")?;
-    let state = phase(order.phase);
-    Ok(Report { text: format!("{}: {state}", order.id), json: json!({"order": order.id, "state": state}) })
+    let (state, is_so) = (phase(order.phase), order.phase == before);
+    let as_before = if is_so { ", as before" } else { "" };
+    let json = json!({"order": order.id, "state": state, "changed": !is_so});
+    Ok(Report { text: format!("{}: {state}{as_before}", order.id), json })
 }
 
-fn answered(answer: &OrderAnswer) -> anyhow::Result<Report> {
-    let json = serde_json::to_value(answer)?;
-    Ok(Report { text: format!("{}: {}", answer.order, json["state"].as_str().unwrap_or_default()), json })
+impl Verdict {
+    /// Whether it is what an order's phase says.
+    const fn is(self, phase: OrderPhase) -> bool {
+        match self {
+            Self::Paid => matches!(phase, OrderPhase::Paid),
+            Self::Declined => matches!(phase, OrderPhase::Declined),
+        }
+    }
+}
+
+/// How an order stands; `is_so` if it stood so before.
+fn answered(answer: &OrderAnswer, is_so: bool) -> anyhow::Result<Report> {
+    let mut json = serde_json::to_value(answer)?;
+    let state = json["state"].as_str().unwrap_or_default().to_owned();
+    json["changed"] = json!(!is_so);
+    let already = if is_so { " already; nothing was changed" } else { "" };
+    Ok(Report { text: format!("{}: {state}{already}", answer.order), json })
 }
 
 async fn list(app: &App) -> anyhow::Result<Report> {

@@ -188,8 +188,15 @@ impl Restore {
             }
             RestoreOutcome::OpensPart(opened) => bail!("{}", offers::stays_withdrawn(&opened)),
         }
-        let text = format!("Restored {}/{} {}.", resource.publisher_name, resource.name, resource.version);
-        Ok(Report { text, json: json!({"resource": self.digest, "withdrawn": false}) })
+        let (changed, what) = (
+            resource.withdrawn.is_some(),
+            format!("{}/{} {}", resource.publisher_name, resource.name, resource.version),
+        );
+        let text = match changed {
+            true => format!("Restored {what}."),
+            false => format!("{what} is not withdrawn, so nothing was changed."),
+        };
+        Ok(Report { text, json: json!({"resource": self.digest, "withdrawn": false, "changed": changed}) })
     }
 }
 

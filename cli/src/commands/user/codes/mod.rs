@@ -1,18 +1,22 @@
 //! `portcullis codes`: the electronic codes that the account has bought.
 
+mod absence;
+mod doubt;
 mod next;
 mod unpaid_codes;
 mod watch;
 
 use clap::Args;
-use portcullis_host::{CodeOrder, Collected, Storefront};
+use portcullis_host::{ClientError, CodeOrder, Collected, Storefront};
 use portcullis_protocol::codes::{CodeState, Codes, ReportedState};
 use portcullis_protocol::wire::PaymentStep;
 use portcullis_protocol::{OrderId, Origin, Reason, TerminalId};
 use serde::Serialize;
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::time::Duration;
 
+pub(super) use self::absence::not_yet;
 use self::unpaid_codes::UnpaidCodes;
 pub(super) use self::watch::may_answer_later;
 use self::watch::{Seen, Until};
@@ -101,6 +105,9 @@ struct Shown {
     order: String,
     /// Whether they were copied to the clipboard. Then they are not printed.
     copied: bool,
+    /// Why they may be void.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    doubt: Option<&'static str>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     codes: Vec<String>,
 }
@@ -180,7 +187,8 @@ impl ShowCodes {
             self.meet(context, &store, &order)?;
         }
         let codes = context.wait(async { codes_of(&store, &order).await })?;
-        let shown = shown(context.screen, &order, &codes, self.copy)?;
+        let doubt = context.wait(async { Ok(doubt::ask(&store, &order).await) })?;
+        let shown = shown(context.screen, &order, &codes, self.copy, doubt)?;
         if self.once {
             // Nobody has another copy: they go when they were written, and not before.
             context.screen.deliver(&shown).map_err(|error| {
@@ -248,19 +256,22 @@ async fn comes_here(store: &Storefront, order: &OrderId) -> Outcome<bool> {
 /// Lists what was seen.
 async fn list(store: &Storefront, seen: Seen) -> Listed {
     let Seen { unpaid, unlisted, orders, problems, .. } = seen;
-    let is_elsewhere = |order: &CodeOrder| !order.comes_here && order.terminal.is_some();
-    let mut names = BTreeMap::new();
-    // Whatever they are called, the list stands.
-    if orders.iter().any(is_elsewhere)
-        && let Ok(account) = store.account().await
-    {
-        names.extend(account.terminals.known.into_iter().map(|terminal| (terminal.terminal, terminal.label)));
-    }
+    let names = terminal_names(store, &orders).await;
     let codes = orders.iter().map(|order| CodeLine::of(order, &names));
     // What its buyer still has to do stands first.
     let codes = unpaid.iter().map(CodeLine::unpaid).chain(codes).collect();
     let problems = unlisted.into_iter().chain(problems.into_values()).collect();
     Listed { server: store.origin().to_string(), codes, problems }
+}
+
+/// What the account's terminals are called, if one of the orders goes to another one than this. If that cannot be
+/// learned, what else is said of the orders stands.
+async fn terminal_names(store: &Storefront, orders: &[CodeOrder]) -> BTreeMap<TerminalId, String> {
+    if !orders.iter().any(absence::is_elsewhere) {
+        return BTreeMap::new();
+    }
+    let Ok(account) = store.account().await else { return BTreeMap::new() };
+    account.terminals.known.into_iter().map(|terminal| (terminal.terminal, terminal.label)).collect()
 }
 
 /// The codes of an order: those that are here, or what has come for it.
@@ -271,7 +282,12 @@ async fn codes_of(store: &Storefront, order: &OrderId) -> Outcome<Codes> {
     // One that was bought in a browser has its key by the first look.
     let mut looks = 0;
     loop {
-        match store.collect_codes(order).await? {
+        let collected = store.collect_codes(order).await.map_err(|error| {
+            let is_missing = matches!(error, ClientError::NotFound(_));
+            let failure = Failure::from(error);
+            if is_missing { failure.with_fix("see how the order stands: `portcullis codes`") } else { failure }
+        });
+        match collected? {
             Collected::Here(codes) => return Ok(codes),
             Collected::Keyed if looks == 0 => looks = LOOKS_AT_ONCE,
             Collected::Keyed => return Err(not_yet(store, order, ReportedState::Known(CodeState::Paid)).await),
@@ -288,31 +304,14 @@ async fn codes_of(store: &Storefront, order: &OrderId) -> Outcome<Codes> {
     }
 }
 
-/// There is no code for this terminal, and why.
-pub(crate) async fn not_yet(store: &Storefront, id: &OrderId, state: ReportedState) -> Failure {
-    let message = format!("there is no code of order {id} for this terminal: it is {state}");
-    let Ok(Some(order)) = store.code_order(id).await else {
-        return Failure::new(message, "look again: `portcullis codes`");
-    };
-    let next = next::next(&order, None);
-    let fix = match order.state.known() {
-        Some(state) if state.waits_for_code() && order.comes_here => {
-            format!("wait for it: `portcullis codes --watch`. Next: {next}")
-        }
-        Some(_) if !next.is_empty() => next,
-        _ => "nothing more comes of it; see `portcullis receipts`".to_owned(),
-    };
-    Failure::new(message, fix)
-}
-
 /// Codes to be shown, unless they were put on the clipboard of the terminal.
-fn shown(screen: Screen, order: &OrderId, codes: &Codes, copy: bool) -> Outcome<Shown> {
+fn shown(screen: Screen, order: &OrderId, codes: &Codes, copy: bool, doubt: Option<&'static str>) -> Outcome<Shown> {
     let texts: Vec<String> = codes.iter().map(ToOwned::to_owned).collect();
     if copy && !screen.copy(&texts.join("\n")) {
         return Err(Failure::usage("there is no terminal whose clipboard could have the codes", "leave --copy out"));
     }
     let codes = if copy { Vec::new() } else { texts };
-    Ok(Shown { order: order.to_string(), copied: copy, codes })
+    Ok(Shown { order: order.to_string(), copied: copy, doubt, codes })
 }
 
 impl Report for Listed {
@@ -343,7 +342,14 @@ impl Report for Shown {
     }
 
     fn notes(&self) -> String {
-        if self.copied { "sent to the clipboard; not every terminal takes it\n".to_owned() } else { String::new() }
+        let mut notes = String::new();
+        if self.copied {
+            notes.push_str("sent to the clipboard; not every terminal takes it\n");
+        }
+        if let Some(doubt) = self.doubt {
+            let _ = writeln!(notes, "the code of order {}: {doubt}", self.order);
+        }
+        notes
     }
 }
 

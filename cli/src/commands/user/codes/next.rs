@@ -3,12 +3,15 @@
 use portcullis_host::CodeOrder;
 use portcullis_protocol::codes::{CodeState, Party};
 
+use super::doubt;
+
 /// What is next, and who has to see to it; nothing if the order is over. `elsewhere` is what the terminal is called
 /// that an order is delivered to, if that is not this one.
 pub(super) fn next(order: &CodeOrder, elsewhere: Option<&str>) -> String {
     let Some(state) = order.state.known() else { return "update Portcullis".to_owned() };
     if order.is_here {
-        return format!("portcullis codes {}", order.id);
+        let shown = format!("portcullis codes {}", order.id);
+        return doubt::of(state).map_or_else(|| shown.clone(), |doubt| format!("{doubt}: {shown}"));
     }
     if order.key_wanted {
         return "this terminal makes its key: `portcullis codes --watch`".to_owned();
