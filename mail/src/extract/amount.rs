@@ -407,7 +407,16 @@ pub(super) fn first_end(text: &str, currencies: Currencies) -> Option<usize> {
     Some(text.len() - first.after.len())
 }
 
-/// The same, behind the currency beside it.
+/// Where the last amount of a text ends, behind the currency beside it.
+pub(super) fn last_end_with_sign(text: &str, currencies: Currencies) -> Option<usize> {
+    let mut end = 0;
+    while let Some(next) = first_end_with_sign(text.get(end..)?, currencies).filter(|next| *next > 0) {
+        end += next;
+    }
+    (end > 0).then_some(end)
+}
+
+/// The same of the first one.
 pub(super) fn first_end_with_sign(text: &str, currencies: Currencies) -> Option<usize> {
     let end = first_end(text, currencies)?;
     let rest = text.get(end..)?;

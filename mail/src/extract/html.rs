@@ -90,10 +90,15 @@ struct Met {
 /// A line for each block and each row of a table, cells separated by a tab; of what is at most so much concealed.
 fn rendered(html: &str, sheets: &Sheets, most: Concealment, met: &mut Met) -> String {
     let mut layout = Layout::default();
+    let mut is_preformatted = false;
     let mut rest = html;
     while let Some(open) = rest.find('<') {
         let (before, tag) = rest.split_at(open);
-        push_text(layout.text(), before);
+        if is_preformatted {
+            push_lines(&mut layout, before)
+        } else {
+            push_text(layout.text(), before, Spaces::One)
+        }
         if let Some(comment) = tag.strip_prefix("<!--") {
             rest = comment.split_once("-->").map_or("", |(_, after)| after);
             continue;
@@ -115,6 +120,9 @@ fn rendered(html: &str, sheets: &Sheets, most: Concealment, met: &mut Met) -> St
         } else {
             concealment(sheets, inside, &name)
         };
+        if name == "pre" && concealment <= most {
+            is_preformatted = !is_end;
+        }
         met.doubtful |= concealment == Concealment::Doubtful;
         met.hidden |= concealment == Concealment::Hidden;
         if name == "sup" && !is_end {
@@ -132,7 +140,7 @@ fn rendered(html: &str, sheets: &Sheets, most: Concealment, met: &mut Met) -> St
             }
         }
     }
-    push_text(layout.text(), rest);
+    push_text(layout.text(), rest, Spaces::One);
     layout.into_text()
 }
 
@@ -218,8 +226,27 @@ pub(super) fn after_element<'h>(html: &'h str, name: &str) -> &'h str {
     rest.split_once('>').map_or("", |(_, after)| after)
 }
 
-/// Adds text, its references resolved and its white space as one space.
-fn push_text(text: &mut String, html: &str) {
+/// What becomes of white space.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Spaces {
+    /// However much there is, it is one space.
+    One,
+    /// It stands as it is.
+    Kept,
+}
+
+/// Adds text whose lines and spaces are shown as they are.
+fn push_lines(layout: &mut Layout, html: &str) {
+    for (at, line) in html.split('\n').enumerate() {
+        if at > 0 {
+            layout.end_line();
+        }
+        push_text(layout.text(), line, Spaces::Kept);
+    }
+}
+
+/// Adds text, its references resolved.
+fn push_text(text: &mut String, html: &str, spaces: Spaces) {
     let mut rest = html;
     while let Some(c) = rest.chars().next() {
         if c == '&'
@@ -227,19 +254,19 @@ fn push_text(text: &mut String, html: &str) {
             && let Some((name, after)) = rest.get(1..end).zip(rest.get(end + 1..))
             && let Some(resolved) = reference(name)
         {
-            push_char(text, resolved);
+            push_char(text, resolved, spaces);
             rest = after;
             continue;
         }
-        push_char(text, c);
+        push_char(text, c, spaces);
         rest = rest.get(c.len_utf8()..).unwrap_or_default();
     }
 }
 
-fn push_char(text: &mut String, c: char) {
+fn push_char(text: &mut String, c: char, spaces: Spaces) {
     if !c.is_whitespace() {
         text.push(c);
-    } else if !text.ends_with(char::is_whitespace) {
+    } else if spaces == Spaces::Kept || !text.ends_with(char::is_whitespace) {
         text.push(' ');
     }
 }

@@ -26,6 +26,9 @@ const MARGIN: usize = 3;
 /// Points that lead from a caption to its amount: fewer end a sentence.
 const MIN_LEADER: usize = 4;
 
+/// Bars that a row of a table is drawn with.
+const MIN_BARS: usize = 3;
+
 /// Between the cells of a row: two amounts beside each other are not one.
 pub(super) const GAP: char = '\t';
 
@@ -103,7 +106,8 @@ impl Found {
 impl Line {
     fn new(text: &str) -> Self {
         let (mut shown, mut cells) = (String::new(), Vec::new());
-        for (at, part) in without_leaders(text).split('\t').enumerate() {
+        let text = without_emphasis(text);
+        for (at, part) in without_leaders(&without_bars(&text)).split('\t').enumerate() {
             let mut from = at * Cell::TAB;
             for cell in part.split("  ") {
                 // What has no width is between no letters.
@@ -271,6 +275,39 @@ pub(super) fn lines(text: &str) -> Vec<Line> {
     pieces.map(Line::new).filter(|line| !line.shown.is_empty()).take(MAX_SEARCHED).collect()
 }
 
+/// A line without the pairs of asterisks that some programs write around what is bold: `**12.00 EUR**`. One alone is of
+/// a number that is not shown whole: `**4471`.
+fn without_emphasis(text: &str) -> Cow<'_, str> {
+    let is_two = |at: usize| {
+        let after = text.get(at + 2..).unwrap_or_default();
+        !text.get(..at).unwrap_or_default().ends_with('*') && !after.starts_with('*')
+    };
+    let begins = |at: usize| text.get(at + 2..).is_some_and(|after| after.starts_with(|c: char| !c.is_whitespace()));
+    let ends = |at: usize| text.get(..at).is_some_and(|before| before.ends_with(|c: char| !c.is_whitespace()));
+    let (mut kept, mut from, mut open): (String, usize, Option<usize>) = (String::new(), 0, None);
+    for (at, _) in text.match_indices("**").filter(|(at, _)| is_two(*at)) {
+        match open {
+            Some(start) if ends(at) => {
+                kept.extend([text.get(from..start), text.get(start + 2..at)].into_iter().flatten());
+                (from, open) = (at + 2, None);
+            }
+            _ => open = Some(at).filter(|at| begins(*at)),
+        }
+    }
+    if from == 0 {
+        return Cow::Borrowed(text);
+    }
+    kept.extend(text.get(from..));
+    Cow::Owned(kept)
+}
+
+/// A row of a table that is drawn with bars, with tabs for them: `| Power | 12.00 EUR |`.
+fn without_bars(text: &str) -> Cow<'_, str> {
+    let row = text.trim();
+    let is_drawn = row.starts_with('|') && row.ends_with('|') && row.matches('|').count() >= MIN_BARS;
+    if is_drawn { Cow::Owned(text.replace('|', "\t")) } else { Cow::Borrowed(text) }
+}
+
 /// A line with spaces for the points that lead from a caption to its amount: `Power ........ 12.00 EUR`.
 fn without_leaders(text: &str) -> Cow<'_, str> {
     let is_point = |c: char| matches!(c, '.' | '…' | '·');
@@ -407,6 +444,22 @@ mod tests {
         assert_eq!(line("Power........12.00 EUR").shown, "Power\t12.00 EUR");
         assert_eq!(line("And so on...").shown, "And so on...");
         assert_eq!(line(&".".repeat(400)).shown, "");
+    }
+
+    #[test]
+    fn signs_of_plain_text_are_no_part_of_what_they_set_apart() {
+        for (text, shown) in [
+            ("**Total: 12.00 EUR** now", "Total: 12.00 EUR now"),
+            ("Total: **12.00 EUR**, by **3 May**", "Total: 12.00 EUR, by 3 May"),
+            ("Card **4471 and **4472", "Card **4471 and **4472"),
+            ("IBAN **** **** 4471", "IBAN **** **** 4471"),
+            ("2 ** 3", "2 ** 3"),
+            ("| Power | 12.00 EUR |", "Power\t12.00 EUR"),
+            ("| **Total** |  **12.00** |", "Total\t12.00"),
+            ("Power | 12.00 EUR", "Power | 12.00 EUR"),
+        ] {
+            assert_eq!(line(text).shown, shown, "{text}");
+        }
     }
 
     #[test]

@@ -146,13 +146,15 @@ impl Totals<'_> {
         };
         let (line, marks) = (lines.get(at)?, self.marks.get(at)?);
         let is_part = |at: usize| self.marks.get(at).is_some_and(|marks| marks.has_part());
+        // What is about something else has parts of its own.
+        let has_counted_part = marks.parts.iter().any(|part| !marks.is_aside(*part));
         let alone = || {
             let several = sentences(&line.shown).nth(1).is_some();
             let mut sentences_of = sentences(&line.shown).filter(|_| several);
             let first = sentences_of.find_map(|text| of(&crate::extract::line::line(text)));
             first.or_else(|| of(line).filter(|_| sentences(&line.shown).filter(|text| has_digit(text)).count() < 2))
         };
-        let alone = (self.has_amount(at) && !marks.has_part()).then(alone).flatten();
+        let alone = (self.has_amount(at) && !has_counted_part).then(alone).flatten();
         alone.or_else(|| {
             let goes_on = self.has_amount(at) != self.has_amount(at + 1) && !is_part(at) && !is_part(at + 1);
             let both = sentence(lines, at).filter(|_| goes_on)?;

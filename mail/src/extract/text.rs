@@ -98,6 +98,33 @@ const ENDING_IN: [&str; 16] = [
 ];
 /// Rows whose amounts may come to the one below them.
 const MAX_SUMMED: usize = 12;
+/// Behind a word for what leaves a choice, that it was agreed on.
+const AGREED: [&str; 22] = [
+    "accepted",
+    "approved",
+    "agreed",
+    "genehmigt",
+    "beschlossen",
+    "beauftragt",
+    "accepté",
+    "acceptée",
+    "approuvé",
+    "approuvée",
+    "voté",
+    "votée",
+    "aprobado",
+    "aprobada",
+    "aceptado",
+    "aceptada",
+    "accettato",
+    "approvato",
+    "aprovado",
+    "aceite",
+    "goedgekeurd",
+    "geaccepteerd",
+];
+/// Words within which that is said.
+const AGREED_WITHIN: usize = 4;
 /// Digits that a number of an account in the form of an IBAN has at least.
 const ACCOUNT_DIGITS: usize = 12;
 /// Digits of the number of an account, at least.
@@ -285,8 +312,22 @@ impl<'t> Words<'t> {
         // The previous bill has been paid, and this one is due.
         let is_dated = LazyCell::new(|| *is_asked || self.has_due_entry(lines));
         let is_of_previous = |line: &Line| speaks_of_previous(line, self.base) && *is_dated;
+        // `Thank you for paying 20.00 EUR`, and `amount to pay 12.00 EUR`; a balance may be that of any account.
+        let to_pay = LazyCell::new(|| -> Vec<Money> {
+            let is_to_pay = |at: usize| {
+                let mut labels = self.base.owed.iter().filter(|label| is_of_payment(label));
+                lines.get(at).is_some_and(|line| labels.any(|label| line.has(label)))
+            };
+            let entered = self.entered_amounts(lines).into_iter();
+            entered.filter(|(at, _)| is_to_pay(*at)).map(|(_, owed)| owed).collect()
+        });
+        let is_of_other_amount =
+            |line: &Line| !to_pay.is_empty() && has_amount(line) && is_about_another(line, &to_pay);
         let says = |label: &Label, at, line: &Line| {
             is_stated(label, line)
+                && !is_of_other_amount(line)
+                && (label.folded.contains("total") || !is_item(lines, at))
+                && !is_agreed(label, lines)
                 && !is_of_previous(line)
                 && !is_of_before(label, line)
                 && !is_ahead(line, label)
@@ -344,8 +385,8 @@ impl<'t> Words<'t> {
         !is_none && !self.is_waived(lines)
     }
 
-    /// The amounts of entries that are called what is left to pay, or that ask for it, if a day is said until which.
-    fn demanded_amounts(&self, lines: &[Line]) -> Option<Vec<Money>> {
+    /// The amounts of entries that are called what is left to pay, or that ask for it, and their lines.
+    fn entered_amounts(&self, lines: &[Line]) -> Vec<(usize, Money)> {
         let labels = || self.base.owed.iter().chain(self.base.demand.iter().filter(|label| label.words > 1));
         let of = |(at, line): (usize, &Line)| -> Vec<(usize, Money)> {
             let found = line.places_of(labels()).find(|found| is_asserted(line, *found));
@@ -354,7 +395,12 @@ impl<'t> Words<'t> {
             owed.map(|owed| (at, owed)).collect()
         };
         let entries = lines.iter().enumerate().filter(|(_, line)| is_short(line));
-        let owed: Vec<(usize, Money)> = entries.flat_map(of).collect();
+        entries.flat_map(of).collect()
+    }
+
+    /// The same amounts, if a day is said until which; if there are none, those of sentences that ask for it on a day.
+    fn demanded_amounts(&self, lines: &[Line]) -> Option<Vec<Money>> {
+        let owed = self.entered_amounts(lines);
         // `We ask you to transfer 12.00 EUR`, and below it `until 15 December 2026`
         let is_day_below = || {
             let mut below = owed.iter().filter_map(|(at, _)| lines.get(at + 1));
@@ -476,12 +522,14 @@ impl<'t> Words<'t> {
     /// reader no choice, whatever it is called.
     fn asks_for_payment(&self, subject: &Line, lines: &[Line], is_owed: impl Fn() -> bool) -> bool {
         let all = Templates::any_language();
-        let is_choice = |line: &Line| all.choice.iter().any(|label| names_choice(line, label));
+        let is_choice =
+            |line: &Line| all.choice.iter().any(|label| names_choice(line, label) && !is_agreed(label, lines));
+        let is_left_open = |(at, line): (usize, &Line)| is_choice(line) && !is_item(lines, at);
         let is_on_day = || (0..lines.len()).any(|at| self.asks_on_day(lines, at));
-        lines.iter().any(|line| amount::has_currency(&line.shown))
+        lines.iter().any(has_amount)
             && self.has_evidence(lines)
             && !is_choice(subject)
-            && !lines.iter().any(is_choice)
+            && !lines.iter().enumerate().any(is_left_open)
             && (is_on_day() || is_owed())
     }
 
@@ -726,6 +774,48 @@ fn comes_of_rows(lines: &[Line], at: usize) -> bool {
     false
 }
 
+/// Whether a line is one of several items that come to the amount of a row below them, and the smaller part of it.
+fn is_item(lines: &[Line], at: usize) -> bool {
+    let last = |at: usize| amount::signed(&lines.get(at)?.shown, any_currency()).last().copied();
+    let Some(own) = last(at).filter(|own| !own.is_negative && own.money.minor_units() > 0) else { return false };
+    let units = |row: amount::Signed| if row.is_negative { -row.money.minor_units() } else { row.money.minor_units() };
+    let mut sums = vec![own.money.minor_units()];
+    for above in (at.saturating_sub(MAX_SUMMED)..at).rev() {
+        let Some(row) = last(above) else { break };
+        sums.extend(sums.last().map(|sum| sum.saturating_add(units(row))));
+    }
+    let mut below = 0_i64;
+    for next in (at + 1..lines.len()).take(MAX_SUMMED) {
+        let Some(row) = last(next) else { break };
+        let total = row.money.minor_units();
+        if own.money.minor_units() < total - own.money.minor_units()
+            && sums.iter().any(|sum| sum.saturating_add(below) == total)
+        {
+            return true;
+        }
+        below = below.saturating_add(units(row));
+    }
+    false
+}
+
+/// Whether something that leaves a choice is said to have been agreed on: `devis accepté`, `preventivo approvato`.
+fn is_agreed(label: &Label, lines: &[Line]) -> bool {
+    let agrees = |line: &Line| {
+        line.places(label).any(|found| {
+            let after = line.after(found).split(['.', ';', GAP]).next().unwrap_or_default();
+            let mut words = after.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
+            is_asserted(line, found)
+                && words.by_ref().take(AGREED_WITHIN).any(|word| AGREED.contains(&word.to_lowercase().as_str()))
+        })
+    };
+    lines.iter().any(|line| line.may_have(label) && agrees(line))
+}
+
+/// Whether a line has an amount, with a currency or in the form of one.
+fn has_amount(line: &Line) -> bool {
+    amount::has_currency(&line.shown) || !amount::signed(&line.shown, any_currency()).is_empty()
+}
+
 /// What stands beside a label, or below it; nothing if there is nothing.
 fn beside(lines: &[Line], at: usize, found: Found) -> &str {
     value(lines, at, found).map(|value| value.text).unwrap_or_default()
@@ -738,7 +828,7 @@ fn is_short(line: &Line) -> bool {
 
 /// To compare amounts before it is known what they are in.
 fn any_currency() -> Currencies {
-    Currencies { bare: "EUR".parse().ok(), ..Currencies::default() }
+    Currencies { bare: "EUR".parse().ok(), shared: "USD".parse().ok(), decimal: None }
 }
 
 /// Whether a line does not say one of these amounts: what it says was paid is another.
@@ -786,7 +876,7 @@ fn mention(labels: &Labels, subject: &Line, lines: &[Line]) -> bool {
 /// Whether a line enters what was paid into an account, as bills list it above what is owed now: `Payment received,
 /// thank you  -39.99`, or the amount of the previous balance above it.
 fn is_entry(lines: &[Line], at: usize) -> bool {
-    let signed = |line: &Line| amount::signed(&line.shown, Currencies::default());
+    let signed = |line: &Line| amount::signed(&line.shown, any_currency());
     let Some(line) = lines.get(at) else { return false };
     let amounts = signed(line);
     let carried = &Templates::any_language().carried;
