@@ -5,7 +5,7 @@ use crate::extract::line::GAP;
 use portcullis_protocol::{Currency, Money};
 
 /// Signs and words that stand for one currency.
-const SIGNS: [(&str, &str); 43] = [
+const SIGNS: [(&str, &str); 44] = [
     ("U$S", "USD"),
     ("€.", "EUR"),
     ("$US", "USD"),
@@ -43,6 +43,7 @@ const SIGNS: [(&str, &str); 43] = [
     ("Kč", "CZK"),
     ("Ft", "HUF"),
     ("Fr.", "CHF"),
+    ("fr.", "CHF"),
     ("euros", "EUR"),
     ("euro", "EUR"),
     ("reais", "BRL"),
@@ -668,8 +669,8 @@ fn marked(before: &str, number: &str, after: &str, currencies: Currencies) -> Op
             (Some(code), minus(rest) || minus(left))
         }
         (Some((a, _)), Some(b)) if a != b => return Some(refused(Refusal::Currency)),
-        // `Total - EUR 12,00`: a dash with a space behind it separates.
-        (Some((currency, rest)), _) => (currency, minus(rest) || minus(left)),
+        // `Total - EUR 12,00`: a dash with a space behind it separates, but not one that a cell begins with.
+        (Some((currency, rest)), _) => (currency, minus(rest) || minus(left) || is_cell_of_minus(rest)),
         (None, Some(currency)) => (currency, minus(left) && before.ends_with(['-', '\u{2212}', '\u{2013}'])),
         (None, None) => return None,
     };
@@ -677,6 +678,12 @@ fn marked(before: &str, number: &str, after: &str, currencies: Currencies) -> Op
     let credit = (dashed.is_some() && !is_apart) || after.trim_start().starts_with("CR");
     let read = currency.map_or(Err(Refusal::Currency), |currency| units(number, currency, decimal));
     Some(Marked { is_negative: signed || credit, read })
+}
+
+/// Whether nothing but a minus stands in the last cell of a text, or behind its last colon.
+fn is_cell_of_minus(text: &str) -> bool {
+    let before = text.trim_end().strip_suffix(['-', '\u{2212}', '\u{2013}']).map(|before| before.trim_end_matches(' '));
+    before.is_some_and(|before| before.ends_with([GAP, ':']))
 }
 
 fn is_year(number: &str) -> bool {

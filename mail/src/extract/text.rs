@@ -25,9 +25,9 @@ const BEFORE_EVENTS: [&str; 22] = [
 /// Letters of a word that asks for a payment by itself: shorter ones, as `payable`, are said of offers too.
 const DEMAND_LETTERS: usize = 9;
 /// What words for the day of a payment are made of, in any language.
-const PAYMENT_STEMS: [&str; 19] = [
+const PAYMENT_STEMS: [&str; 20] = [
     "due", "pay", "settl", "debit", "collect", "fallig", "zahl", "abbuch", "einzug", "regl", "paie", "prelev",
-    "echeance", "pag", "venc", "betal", "verval", "incass", "scad",
+    "echeance", "pag", "venc", "betal", "verval", "incass", "scad", "addebit",
 ];
 /// What headings of reminders say, in any language.
 const LATE: [&str; 29] = [
@@ -362,7 +362,16 @@ impl<'t> Words<'t> {
         let is_told = |at: usize| {
             // A part may have been paid, and an order sent.
             let is_of_another = || owed.as_ref().is_some_and(|owed| is_about_another(&lines[at], owed));
-            is_in(at, &together) && !is_entry(lines, at) && !is_of_another() && !is_of_previous(&lines[at])
+            // `The first instalment was received`, and the second is asked for.
+            let asks_for_next =
+                |(other, line): (usize, &Line)| other != at && names_counted(line, self.base) && self.asks(line);
+            let is_of_other_instalment =
+                || names_counted(&lines[at], self.base) && lines.iter().enumerate().any(asks_for_next);
+            is_in(at, &together)
+                && !is_entry(lines, at)
+                && !is_of_another()
+                && !is_of_previous(&lines[at])
+                && !is_of_other_instalment()
         };
         // `Payment method: Visa`, and nothing says until when.
         let is_charged = || {

@@ -43,6 +43,15 @@ const ENTRY_WORDS: usize = 8;
 const MAX_ADDED_LINES: usize = 4;
 /// What is at most to be paid early of an amount that is not owed then, in per cent.
 const MUCH_LESS: i64 = 80;
+/// Words of an amount that is written out.
+const WRITTEN_OUT: usize = 3;
+/// Names of currencies in amounts that are written out.
+const WRITTEN_UNITS: [&str; 12] = [
+    "euros", "euro", "pesos", "soles", "reais", "dollars", "dolares", "francs", "franken", "franchi", "pounds",
+    "rupees",
+];
+/// Lines around an amount in which it may be asked for.
+const MAX_ASKED_BESIDE: usize = 4;
 /// Words for all of something, beside its amount.
 const IN_ALL: [&str; 14] = [
     "in all",
@@ -277,8 +286,13 @@ impl<'t> Totals<'t> {
             .filter(|read| !matches!(read, Ok((_, line)) if self.is_in_passing(*line)));
         // What labels leave open, the amounts may tell.
         let is_open = matches!(whole, None | Some(Err(Refusal::AmbiguousAmount)));
-        let told =
-            || self.with_tax().or_else(|| self.with_parts()).or_else(|| self.added_up()).or_else(|| self.in_all());
+        let told = || {
+            self.with_tax()
+                .or_else(|| self.with_parts())
+                .or_else(|| self.added_up())
+                .or_else(|| self.in_all())
+                .or_else(|| self.in_words())
+        };
         let told = is_open.then(told).flatten().or(whole);
         let whole = told.or_else(|| self.in_sentence()).or_else(|| self.in_subject()).map(|read| self.grown(read));
         let whole = whole.map(|read| read.and_then(|(amount, line)| Ok((self.unless_carried(amount, line)?, line))));
@@ -877,7 +891,7 @@ impl<'t> Totals<'t> {
         let mut found: Option<(Money, usize)> = None;
         for at in 0..self.lines.len() {
             let (line, marks) = (self.lines.get(at)?, self.marks.get(at)?);
-            if line.is_row() || marks.has_part() || marks.has_aside() || self.amounts_of(at).is_empty() {
+            if line.is_row() || marks.has_carried() || marks.has_aside() || self.amounts_of(at).is_empty() {
                 continue;
             }
             let Some(said) = sentences(&line.shown).find_map(|sentence| sum_in_all(sentence, self.currencies)) else {
@@ -889,6 +903,24 @@ impl<'t> Totals<'t> {
             found = Some((said, at));
         }
         found.filter(|(sum, at)| self.is_largest(*sum) && !self.is_in_passing(*at)).map(Ok)
+    }
+
+    /// The one amount that is also written out in words, if none is larger or a line beside it asks for it: `TWO HUNDRED
+    /// EUROS (200.00 EUR)`.
+    fn in_words(&self) -> Option<Settled> {
+        let mut found: Option<(Money, usize)> = None;
+        for at in (0..self.lines.len()).filter(|at| self.has_amount(*at)) {
+            let Some(said) = self.lines.get(at).and_then(|line| written_out(&line.shown, self.currencies)) else {
+                continue;
+            };
+            if found.is_some_and(|(other, _)| other != said) {
+                return None;
+            }
+            found = Some((said, at));
+        }
+        let asks = |line: &Line| line.places_of(self.base.demand.iter()).any(|found| is_asserted(line, found));
+        let is_asked = |at: usize| self.lines.iter().skip(at.saturating_sub(1)).take(MAX_ASKED_BESIDE).any(asks);
+        found.filter(|(said, at)| (self.is_largest(*said) || is_asked(*at)) && !self.is_in_passing(*at)).map(Ok)
     }
 
     /// Before a label of what is left to pay, in its sentence: `95.00 EUR to pay`.
@@ -1014,6 +1046,21 @@ fn sum_in_all(sentence: &str, currencies: Currencies) -> Option<Money> {
         }
     };
     (lower.len() == sentence.len()).then(|| IN_ALL.iter().find_map(|phrase| of(phrase))).flatten()
+}
+
+/// The amount in brackets behind one that is written out in words.
+fn written_out(text: &str, currencies: Currencies) -> Option<Money> {
+    let in_words = |before: &str| {
+        let words: Vec<String> = before.split_whitespace().rev().take(WRITTEN_OUT).map(folded).collect();
+        let is_unit = |word: &String| WRITTEN_UNITS.contains(&word.as_str());
+        words.len() == WRITTEN_OUT
+            && words.iter().any(is_unit)
+            && !words.iter().any(|word| word.contains(char::is_numeric))
+    };
+    let (_, rest) = text.match_indices('(').map(|(at, _)| text.split_at(at)).find(|(before, _)| in_words(before))?;
+    let within = rest.split(')').next()?.trim_start_matches('(');
+    let amounts = amount::amounts(within, currencies);
+    if let [only] = amounts.as_slice() { Some(*only) } else { None }
 }
 
 /// Whether hardly a word stands between an amount and what it is of.
