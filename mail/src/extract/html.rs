@@ -42,6 +42,8 @@ const UNREAD: [&str; 4] = ["script", "style", "head", "title"];
 
 /// Elements that have no content.
 const VOID: [&str; 8] = ["area", "br", "col", "hr", "img", "input", "link", "meta"];
+/// Bytes of what a term of a list is followed by, with its tags, if both stand on one line: an answer is longer.
+const MAX_VALUE: usize = 120;
 /// Columns or rows that a cell goes over: tables of bills have below ten columns.
 const MAX_SPAN: usize = 20;
 
@@ -92,6 +94,7 @@ fn rendered(html: &str, sheets: &Sheets, most: Concealment, met: &mut Met) -> St
     let mut layout = Layout::default();
     let mut is_preformatted = false;
     let mut rest = html;
+    let mut is_term = false;
     while let Some(open) = rest.find('<') {
         let (before, tag) = rest.split_at(open);
         if is_preformatted {
@@ -128,8 +131,15 @@ fn rendered(html: &str, sheets: &Sheets, most: Concealment, met: &mut Met) -> St
         if name == "sup" && !is_end {
             raised(layout.text(), after);
         }
+        // `<dt>Amount due</dt> <dd>12.00 EUR</dd>`
+        let is_value = is_term && name == "dd" && !is_end && is_short_value(after);
+        is_term = if name == "dt" { true } else { is_term && !BLOCKS.contains(&name.as_str()) };
         if concealment > most {
             rest = after_hidden(after, &name);
+        } else if is_value {
+            layout.text().push('\t');
+        } else if name == "dt" && is_end {
+            // Its value may follow.
         } else if BLOCKS.contains(&name.as_str()) {
             layout.end_line();
         } else if TABLES.contains(&name.as_str()) {
@@ -142,6 +152,13 @@ fn rendered(html: &str, sheets: &Sheets, most: Concealment, met: &mut Met) -> St
     }
     push_text(layout.text(), rest, Spaces::One);
     layout.into_text()
+}
+
+/// Whether the value of a term ends soon, and has one line.
+fn is_short_value(value: &str) -> bool {
+    let most = value.get(..value.floor_char_boundary(MAX_VALUE)).unwrap_or(value);
+    let has = |tag: &str| most.contains(tag);
+    (has("</dd") || has("<dt")) && most.split("</dd").next().is_some_and(|text| !text.contains("<br"))
 }
 
 /// Before raised text: it is no part of the number before it, unless it is its decimals, as in `29<sup>90</sup>`.

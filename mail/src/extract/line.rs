@@ -1,6 +1,7 @@
 //! Lines of a text, as they are and as labels are looked for in them.
 
 use crate::extract::amount;
+use crate::extract::dates::names_day;
 use crate::extract::label::{Label, Labels, Pairs};
 use std::borrow::Cow;
 use unicode_normalization::UnicodeNormalization as _;
@@ -23,6 +24,10 @@ const WRAPPED_WORDS: usize = 4;
 const MAX_ALONE: usize = 20;
 /// Characters that a cell may begin before its column.
 const MARGIN: usize = 3;
+/// Words of a value beside its caption.
+const MAX_VALUE_WORDS: usize = 4;
+/// Digits of a number beside its caption.
+const MIN_NUMBER: usize = 6;
 /// Points that lead from a caption to its amount: fewer end a sentence.
 const MIN_LEADER: usize = 4;
 
@@ -250,6 +255,28 @@ impl Line {
         Some(Column { at, count, from: cell.from, to: cell.to })
     }
 
+    /// The entries of a row that has several beside each other, each a caption and its value: `Net | 10.00 EUR | Due |
+    /// 3 December 2026`.
+    fn entries(&self) -> Vec<Self> {
+        if self.cells.len() < 4 || !self.cells.len().is_multiple_of(2) {
+            return Vec::new();
+        }
+        let cells: Vec<&str> = self.shown.split(GAP).collect();
+        let is_caption =
+            |cell: &str| cell.contains(char::is_alphabetic) && !cell.contains(|c: char| c.is_ascii_digit());
+        let is_value = |cell: &str| {
+            let digits = cell.chars().filter(char::is_ascii_digit).count();
+            cell.split(' ').count() <= MAX_VALUE_WORDS
+                && (amount::has_currency(cell) || names_day(cell) || digits >= MIN_NUMBER)
+        };
+        let is_entry = |pair: &[&str]| matches!(pair, [name, value] if is_caption(name) && is_value(value));
+        let mut pairs = cells.chunks(2);
+        if pairs.len() * 2 != cells.len() || !pairs.all(is_entry) {
+            return Vec::new();
+        }
+        cells.chunks(2).map(|pair| Self::new(&pair.join("\t"))).collect()
+    }
+
     /// The one cell of a row that stands in a column: of as many cells that of the same number, else that below it.
     pub(super) fn cell_in(&self, column: Column) -> Option<&str> {
         let is_below = |cell: &Cell| cell.from < column.to && column.from < cell.to;
@@ -272,7 +299,11 @@ pub(super) fn lines(text: &str) -> Vec<Line> {
         left = left.saturating_sub(piece.len());
         left > 0
     });
-    pieces.map(Line::new).filter(|line| !line.shown.is_empty()).take(MAX_SEARCHED).collect()
+    let lines = pieces.map(Line::new).flat_map(|line| match line.entries() {
+        entries if entries.is_empty() => vec![line],
+        entries => entries,
+    });
+    lines.filter(|line| !line.shown.is_empty()).take(MAX_SEARCHED).collect()
 }
 
 /// A line without the pairs of asterisks that some programs write around what is bold: `**12.00 EUR**`. One alone is of

@@ -78,7 +78,9 @@ const HEADING_WORDS: usize = 6;
 /// Amounts that a mail asks for: what asks for more is a list.
 const MAX_OWED: usize = 60;
 /// Before what is left of the number of a card.
-const ENDING_IN: [&str; 16] = [
+const ENDING_IN: [&str; 18] = [
+    "endziffern",
+    "endziffer",
     "cartão final",
     "cartao final",
     "ending in",
@@ -176,14 +178,15 @@ impl Reading<'_> {
 }
 
 impl Reading<'_> {
-    /// Every amount of these texts that has a currency beside it, but for what is said aside.
-    pub(super) fn amounts(&self, texts: &[String]) -> Vec<Money> {
+    /// Every amount of these texts but for what is said aside: of those without a currency beside them if it is known
+    /// what they are in.
+    pub(super) fn amounts(&self, texts: &[String], bare: Option<Currency>) -> Vec<Money> {
         let base = Templates::any_language();
         let of = |text: &String| -> Vec<Money> {
             let lines = lines(text);
             let shown = || lines.iter().map(|line| line.shown.as_str());
             let shared = self.currency.or_else(|| amount::shared_sign(shown()));
-            let currencies = Currencies { shared, bare: None, decimal: amount::proven_decimal(shown()) };
+            let currencies = Currencies { shared, bare, decimal: amount::proven_decimal(shown()) };
             let marks: Vec<Marks> = Marks::of_text(&lines, None);
             let none = line("");
             let totals = Totals::new((&none, &lines), &marks, currencies, Order::Unknown, None, base);
@@ -891,7 +894,7 @@ fn is_entry(lines: &[Line], at: usize) -> bool {
     let carried = &Templates::any_language().carried;
     let before = lines.get(..at).unwrap_or_default().iter().rev().take(ROWS_OF_ACCOUNT);
     let mut balances = before.filter(|line| line.has_any(carried)).flat_map(signed);
-    amount::has_negative(&line.shown) || balances.any(|balance| amounts.contains(&balance))
+    amount::has_negative(&line.shown) || balances.any(|balance| amounts.iter().any(|paid| paid.money == balance.money))
 }
 
 /// The currency that the document says all its amounts are in: `Currency: EUR`. Others may be mentioned.
