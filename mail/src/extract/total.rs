@@ -53,7 +53,11 @@ const WRITTEN_UNITS: [&str; 12] = [
 /// Lines around an amount in which it may be asked for.
 const MAX_ASKED_BESIDE: usize = 4;
 /// Words for all of something, beside its amount.
-const IN_ALL: [&str; 14] = [
+const IN_ALL: [&str; 18] = [
+    "all in",
+    "all told",
+    "alles in allem",
+    "zusammen",
     "in all",
     "in total",
     "altogether",
@@ -140,6 +144,9 @@ impl<'t> Totals<'t> {
     ) -> Self {
         let mut found: Vec<(usize, Money, bool)> = Vec::new();
         for (at, (line, marks)) in lines.iter().zip(marks).enumerate() {
+            if explains_above(lines, at, currencies) {
+                continue;
+            }
             for piece in marks.pieces.iter().filter(|piece| piece.manner != Manner::Aside) {
                 let counted = line.shown.get(piece.start..piece.end).unwrap_or_default();
                 // `2 x 6.00 EUR = 12.00 EUR`
@@ -261,6 +268,9 @@ impl<'t> Totals<'t> {
             Some(Scheduled::Unclear) => return Some(Err(Refusal::AmbiguousAmount)),
             None => {}
         }
+        if let Some(read) = self.told_to_pay().filter(|_| own.is_none()) {
+            return Some(read);
+        }
         let whole = self.whole(words, own.is_some());
         match self.asked().filter(|_| own.is_none()).map(amount) {
             // What is asked for is no other than the whole.
@@ -313,7 +323,8 @@ impl<'t> Totals<'t> {
         {
             return Some(Ok(left));
         }
-        self.instalment(self.on_a_day(whole.map(amount))).or_else(|| self.demanded())
+        let read = self.instalment(self.on_a_day(whole.map(amount)));
+        read.or_else(|| self.demanded()).or_else(|| self.told_demand())
     }
 
     /// Behind the first label of what is left to pay that has an amount: as an entry, or else in a sentence.
@@ -1077,6 +1088,19 @@ fn multiplied(row: &str, currencies: Currencies) -> Option<&str> {
     let is_sign = |word: &str| matches!(word.to_lowercase().as_str(), "x" | "×" | "@" | "à" | "*");
     let multiplies = rest.split_whitespace().any(is_sign);
     (multiplies && !amount::amounts(last, currencies).is_empty()).then_some(last)
+}
+
+/// Whether a line only says how the amount of the line above it is made: `Plan 36.00 EUR`, and below it `3 x 12.00 EUR`.
+pub(super) fn explains_above(lines: &[Line], at: usize, currencies: Currencies) -> bool {
+    let (Some(line), Some(above)) = (lines.get(at), at.checked_sub(1).and_then(|above| lines.get(above))) else {
+        return false;
+    };
+    let is_sign = |word: &str| matches!(word, "x" | "X" | "×" | "@" | "à");
+    let multiplies = || line.shown.split_whitespace().any(is_sign);
+    match (amount::amounts(&line.shown, currencies).as_slice(), amount::amounts(&above.shown, currencies).last()) {
+        ([each], Some(all)) => multiplies() && is_product(&line.shown, *each, *all),
+        _ => false,
+    }
 }
 
 /// Whether one amount is the other times a number that stands before it in the text.
