@@ -435,7 +435,13 @@ impl<'t> Totals<'t> {
     }
 
     fn behind_owed(&self, label: &Label) -> Vec<Candidate> {
-        self.candidates(label, Which::Any, true)
+        let mut candidates = self.candidates(label, Which::Any, true);
+        // `Open from previous months: 0.00 EUR` says nothing of this one.
+        let is_of_before = |line: usize| self.lines.get(line).is_some_and(|line| line.has_any(&self.base.apart));
+        candidates.retain(|candidate| {
+            !candidate.read.is_ok_and(|owed| owed.minor_units() == 0) || !is_of_before(candidate.line)
+        });
+        candidates
     }
 
     fn behind(&self, label: &Label, which: Which) -> Vec<Candidate> {
@@ -883,7 +889,7 @@ impl<'t> Totals<'t> {
     /// What is left of an amount, if the row below it says what was paid of it, and the one below that comes to the
     /// rest: `for the year 409.00`, `paid in advance 195.00`, `balance 214.00`.
     fn left_below(&self, total: Money, line: usize) -> Option<(Money, usize)> {
-        let taken = self.lasts().get(line + 1).copied().flatten()?;
+        let taken = self.lasts().get(line + 1).copied().flatten().filter(|_| !self.asks_for_deposit())?;
         let says_taken = self.marks.get(line + 1).is_some_and(Marks::has_carried)
             && self.lines.get(line + 1).is_some_and(|line| line.is_row() || line.words() <= ENTRY_WORDS);
         let [(_, left)] = self.amounts_of(line + 2) else { return None };
