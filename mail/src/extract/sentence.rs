@@ -528,6 +528,27 @@ mod tests {
     }
 
     #[test]
+    fn a_sentence_that_begins_with_it_tells_what_to_pay() {
+        for text in [
+            "For the year 36.00 EUR\nPaid so far 24.00 EUR\nPay 12.00 EUR by 3 December 2026",
+            "Send us 12.00 EUR no later than 3 December 2026. Due date: 3 December 2026",
+            // Beside an amount that stands alone.
+            "12.00 EUR\nwill be debited on 3 December 2026",
+            "Will be debited on 3 December 2026\n12.00 EUR",
+        ] {
+            let read = read(text).and_then(Result::ok);
+            assert!(read.as_deref().is_some_and(|read| read.starts_with("12.00 EUR")), "{text}: {read:?}");
+        }
+        for text in [
+            "Pay 12.00 EUR by 3 December 2026\nPay 10.00 EUR by 5 December 2026",
+            "Pay 12.00 EUR or 10.00 EUR by 3 December 2026",
+            "If you pay 12.00 EUR by 3 December 2026 you save",
+        ] {
+            assert!(!matches!(read(text), Some(Ok(_))), "{text}: {:?}", read(text));
+        }
+    }
+
+    #[test]
     fn of_several_instalments_the_one_that_is_named_is_owed() {
         for text in [
             "Instalment 2 of 3\n12.00 EUR\nOrder total: 36.00 EUR\nDue date 3 December 2026",

@@ -1309,6 +1309,13 @@ mod tests {
     }
 
     #[test]
+    fn rows_that_come_to_what_is_asked_for_say_whose_it_is() {
+        let read = |text: &str| crate::extract::words("Hello", text).and_then(Result::ok).is_some();
+        assert!(read("We will debit 12.00 EUR on 3 December 2026.\n- Fee 10.00 EUR\n- Locker 2.00 EUR"));
+        assert!(!read("We will debit 12.00 EUR on 3 December 2026.\n- Fee 10.00 EUR\n- Locker 3.00 EUR"));
+    }
+
+    #[test]
     fn a_reminder_is_due_on_its_last_day() {
         let due = |text: &str| {
             let bill = crate::extract::words("Reminder: invoice 4711", text).and_then(Result::ok);

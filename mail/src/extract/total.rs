@@ -1299,6 +1299,12 @@ mod tests {
     }
 
     #[test]
+    fn a_line_that_multiplies_explains_the_amount_above_it() {
+        let text = "12.00 EUR\nPlan\t18.00 EUR\nQty 3 x 6.00 EUR\nDiscount\t-6.00 EUR\nTotal\t12.00 EUR";
+        assert_all(&[text], Some(Ok("12.00 EUR")));
+    }
+
+    #[test]
     fn what_was_owed_before_and_paid_is_over() {
         let text = "Invoice total 12.00 EUR\nPrevious bill 9.00 EUR\nPayment, thank you -9.00 EUR";
         assert_all(&[text], Some(Ok("12.00 EUR")));
