@@ -151,7 +151,7 @@ pub(crate) fn extract(
         .filter_map(|document| words.bill(mail.subject(), std::slice::from_ref(&document.text), false));
     let printed: Vec<Result<Bill, Refusal>> = printed.filter(|read| *read != Err(Refusal::NoAmount)).collect();
     let read = match (structured, written) {
-        (Some(Ok(bill)), written) => Some(confirmed(bill, written, printed, &words.amounts(&shown(&views)))),
+        (Some(Ok(bill)), written) => Some(confirmed(bill, written, printed, &words.amounts(&shown(&views), None))),
         (Some(refused), _) => Some(refused),
         // What the mail leaves to its document.
         (None, None | Some(Err(Refusal::NoAmount))) if !printed.is_empty() => one(printed),
@@ -230,7 +230,7 @@ fn seen(words: &text::Reading<'_>, mail: &Mail<'_>, views: &[View]) -> Extracted
                 None => false,
             };
             let lacks = |texts: &[String]| {
-                let amounts = words.amounts(texts);
+                let amounts = words.amounts(texts, Some(bill.amount.currency()));
                 !amounts.is_empty() && !amounts.contains(&bill.amount)
             };
             less.is_some_and(|texts| differs(read(&texts)) || lacks(&texts))

@@ -5,7 +5,8 @@ use crate::extract::line::GAP;
 use portcullis_protocol::{Currency, Money};
 
 /// Signs and words that stand for one currency.
-const SIGNS: [(&str, &str); 43] = [
+const SIGNS: [(&str, &str); 45] = [
+    ("RM", "MYR"),
     ("U$S", "USD"),
     ("€.", "EUR"),
     ("$US", "USD"),
@@ -43,6 +44,7 @@ const SIGNS: [(&str, &str); 43] = [
     ("Kč", "CZK"),
     ("Ft", "HUF"),
     ("Fr.", "CHF"),
+    ("fr.", "CHF"),
     ("euros", "EUR"),
     ("euro", "EUR"),
     ("reais", "BRL"),
@@ -115,6 +117,8 @@ const BEFORE_DATES: [&str; 18] = [
 const UNTIL: [&str; 6] = ["to", "bis", "à", "a", "tot", "até"];
 /// Different amounts of three digits behind a sign that prove that it stands between thousands.
 const MIN_GROUPED: usize = 3;
+/// Those of them that are looked at.
+const MAX_GROUPED: usize = 8;
 /// What stands between groups of digits.
 const SPACES: [char; 6] = [' ', '\u{a0}', '\u{202f}', '\u{2009}', '\'', '\u{2019}'];
 
@@ -133,6 +137,7 @@ pub(super) struct Currencies {
 pub(super) fn proven_decimal<'t>(lines: impl Iterator<Item = &'t str>) -> Option<char> {
     let mut proven = None;
     let mut grouped: Vec<(String, char)> = Vec::new();
+    let mut short = 0;
     for line in lines {
         for number in numbers(line).filter(|number| number.has_currency()) {
             let Some((at, sign)) = number.number.char_indices().rfind(|(_, c)| matches!(c, '.' | ',')) else {
@@ -143,17 +148,19 @@ pub(super) fn proven_decimal<'t>(lines: impl Iterator<Item = &'t str>) -> Option
                 return None;
             }
             proven = if is_decimal { Some(sign) } else { proven };
-            // `38.420`: three digits behind it, and two or three before it.
-            let is_group = number.number.len() - at - 1 == 3 && (2..=3).contains(&at);
-            if is_group && grouped.len() < MIN_GROUPED && !grouped.iter().any(|(known, _)| known == number.number) {
+            // `38.420`: three digits behind it, and two or three before it; one does if there are more of them.
+            let is_group = number.number.len() - at - 1 == 3 && (1..=3).contains(&at);
+            if is_group && grouped.len() < MAX_GROUPED && !grouped.iter().any(|(known, _)| known == number.number) {
                 grouped.push((number.number.to_owned(), sign));
+                short += usize::from(at == 1);
             }
         }
     }
     // Nobody writes several amounts with three decimals.
     let grouping = grouped
         .first()
-        .filter(|(_, sign)| grouped.len() == MIN_GROUPED && grouped.iter().all(|(_, other)| other == sign));
+        .filter(|_| grouped.len() - short >= MIN_GROUPED || (grouped.len() > MIN_GROUPED && short < grouped.len()))
+        .filter(|(_, sign)| grouped.iter().all(|(_, other)| other == sign));
     proven.or_else(|| grouping.map(|(_, sign)| if *sign == '.' { ',' } else { '.' }))
 }
 
@@ -224,7 +231,7 @@ fn named(line: &str, shared: Option<Currency>) -> Vec<Option<Currency>> {
             let signed = rest.get(word.len()..).is_some_and(|after| after.starts_with('$'));
             let currency = match word {
                 _ if signed => code_of(&format!("{word}$")).or_else(|| shared_by("$", word.parse().ok())),
-                "zł" | "Kč" | "Php" => code_of(word),
+                "zł" | "Kč" | "Php" | "RM" => code_of(word),
                 "S" | "Q" => code_of(rest.get(..2).unwrap_or_default()),
                 "Rs" | "FCFA" => {
                     found.push(shared_by(word, shared));
@@ -407,7 +414,16 @@ pub(super) fn first_end(text: &str, currencies: Currencies) -> Option<usize> {
     Some(text.len() - first.after.len())
 }
 
-/// The same, behind the currency beside it.
+/// Where the last amount of a text ends, behind the currency beside it.
+pub(super) fn last_end_with_sign(text: &str, currencies: Currencies) -> Option<usize> {
+    let mut end = 0;
+    while let Some(next) = first_end_with_sign(text.get(end..)?, currencies).filter(|next| *next > 0) {
+        end += next;
+    }
+    (end > 0).then_some(end)
+}
+
+/// The same of the first one.
 pub(super) fn first_end_with_sign(text: &str, currencies: Currencies) -> Option<usize> {
     let end = first_end(text, currencies)?;
     let rest = text.get(end..)?;
@@ -659,8 +675,8 @@ fn marked(before: &str, number: &str, after: &str, currencies: Currencies) -> Op
             (Some(code), minus(rest) || minus(left))
         }
         (Some((a, _)), Some(b)) if a != b => return Some(refused(Refusal::Currency)),
-        // `Total - EUR 12,00`: a dash with a space behind it separates.
-        (Some((currency, rest)), _) => (currency, minus(rest) || minus(left)),
+        // `Total - EUR 12,00`: a dash with a space behind it separates, but not one that a cell begins with.
+        (Some((currency, rest)), _) => (currency, minus(rest) || minus(left) || is_cell_of_minus(rest)),
         (None, Some(currency)) => (currency, minus(left) && before.ends_with(['-', '\u{2212}', '\u{2013}'])),
         (None, None) => return None,
     };
@@ -668,6 +684,12 @@ fn marked(before: &str, number: &str, after: &str, currencies: Currencies) -> Op
     let credit = (dashed.is_some() && !is_apart) || after.trim_start().starts_with("CR");
     let read = currency.map_or(Err(Refusal::Currency), |currency| units(number, currency, decimal));
     Some(Marked { is_negative: signed || credit, read })
+}
+
+/// Whether nothing but a minus stands in the last cell of a text, or behind its last colon.
+fn is_cell_of_minus(text: &str) -> bool {
+    let before = text.trim_end().strip_suffix(['-', '\u{2212}', '\u{2013}']).map(|before| before.trim_end_matches(' '));
+    before.is_some_and(|before| before.ends_with([GAP, ':']))
 }
 
 fn is_year(number: &str) -> bool {

@@ -42,6 +42,8 @@ const UNREAD: [&str; 4] = ["script", "style", "head", "title"];
 
 /// Elements that have no content.
 const VOID: [&str; 8] = ["area", "br", "col", "hr", "img", "input", "link", "meta"];
+/// Bytes of what a term of a list is followed by, with its tags, if both stand on one line: an answer is longer.
+const MAX_VALUE: usize = 120;
 /// Columns or rows that a cell goes over: tables of bills have below ten columns.
 const MAX_SPAN: usize = 20;
 
@@ -90,10 +92,16 @@ struct Met {
 /// A line for each block and each row of a table, cells separated by a tab; of what is at most so much concealed.
 fn rendered(html: &str, sheets: &Sheets, most: Concealment, met: &mut Met) -> String {
     let mut layout = Layout::default();
+    let mut is_preformatted = false;
     let mut rest = html;
+    let mut is_term = false;
     while let Some(open) = rest.find('<') {
         let (before, tag) = rest.split_at(open);
-        push_text(layout.text(), before);
+        if is_preformatted {
+            push_lines(&mut layout, before)
+        } else {
+            push_text(layout.text(), before, Spaces::One)
+        }
         if let Some(comment) = tag.strip_prefix("<!--") {
             rest = comment.split_once("-->").map_or("", |(_, after)| after);
             continue;
@@ -115,13 +123,23 @@ fn rendered(html: &str, sheets: &Sheets, most: Concealment, met: &mut Met) -> St
         } else {
             concealment(sheets, inside, &name)
         };
+        if name == "pre" && concealment <= most {
+            is_preformatted = !is_end;
+        }
         met.doubtful |= concealment == Concealment::Doubtful;
         met.hidden |= concealment == Concealment::Hidden;
         if name == "sup" && !is_end {
             raised(layout.text(), after);
         }
+        // `<dt>Amount due</dt> <dd>12.00 EUR</dd>`
+        let is_value = is_term && name == "dd" && !is_end && is_short_value(after);
+        is_term = if name == "dt" { true } else { is_term && !BLOCKS.contains(&name.as_str()) };
         if concealment > most {
             rest = after_hidden(after, &name);
+        } else if is_value {
+            layout.text().push('\t');
+        } else if name == "dt" && is_end {
+            // Its value may follow.
         } else if BLOCKS.contains(&name.as_str()) {
             layout.end_line();
         } else if TABLES.contains(&name.as_str()) {
@@ -132,8 +150,15 @@ fn rendered(html: &str, sheets: &Sheets, most: Concealment, met: &mut Met) -> St
             }
         }
     }
-    push_text(layout.text(), rest);
+    push_text(layout.text(), rest, Spaces::One);
     layout.into_text()
+}
+
+/// Whether the value of a term ends soon, and has one line.
+fn is_short_value(value: &str) -> bool {
+    let most = value.get(..value.floor_char_boundary(MAX_VALUE)).unwrap_or(value);
+    let has = |tag: &str| most.contains(tag);
+    (has("</dd") || has("<dt")) && most.split("</dd").next().is_some_and(|text| !text.contains("<br"))
 }
 
 /// Before raised text: it is no part of the number before it, unless it is its decimals, as in `29<sup>90</sup>`.
@@ -218,8 +243,27 @@ pub(super) fn after_element<'h>(html: &'h str, name: &str) -> &'h str {
     rest.split_once('>').map_or("", |(_, after)| after)
 }
 
-/// Adds text, its references resolved and its white space as one space.
-fn push_text(text: &mut String, html: &str) {
+/// What becomes of white space.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Spaces {
+    /// However much there is, it is one space.
+    One,
+    /// It stands as it is.
+    Kept,
+}
+
+/// Adds text whose lines and spaces are shown as they are.
+fn push_lines(layout: &mut Layout, html: &str) {
+    for (at, line) in html.split('\n').enumerate() {
+        if at > 0 {
+            layout.end_line();
+        }
+        push_text(layout.text(), line, Spaces::Kept);
+    }
+}
+
+/// Adds text, its references resolved.
+fn push_text(text: &mut String, html: &str, spaces: Spaces) {
     let mut rest = html;
     while let Some(c) = rest.chars().next() {
         if c == '&'
@@ -227,19 +271,19 @@ fn push_text(text: &mut String, html: &str) {
             && let Some((name, after)) = rest.get(1..end).zip(rest.get(end + 1..))
             && let Some(resolved) = reference(name)
         {
-            push_char(text, resolved);
+            push_char(text, resolved, spaces);
             rest = after;
             continue;
         }
-        push_char(text, c);
+        push_char(text, c, spaces);
         rest = rest.get(c.len_utf8()..).unwrap_or_default();
     }
 }
 
-fn push_char(text: &mut String, c: char) {
+fn push_char(text: &mut String, c: char, spaces: Spaces) {
     if !c.is_whitespace() {
         text.push(c);
-    } else if !text.ends_with(char::is_whitespace) {
+    } else if spaces == Spaces::Kept || !text.ends_with(char::is_whitespace) {
         text.push(' ');
     }
 }
@@ -337,6 +381,18 @@ mod tests {
         assert_eq!(visible(&"<div style=display:none>a".repeat(30_000)), "", "in linear time");
         assert_eq!(visible("<script>"), "");
         assert_eq!(visible("a < b &foo; &#xD800; &"), "a");
+    }
+
+    #[test]
+    fn a_term_and_its_value_are_a_row() {
+        for html in ["<dl><dt>Due</dt> <dd>12.00</dd></dl>e", "<dl><dt><b>Due</b><dd>12.00<dt>e</dl>"] {
+            assert_eq!(
+                visible(html),
+                "Due \t12.00\ne".replace("Due \t", if html.contains("</dt> ") { "Due \t" } else { "Due\t" })
+            );
+        }
+        let long = format!("<dl><dt>Why?</dt><dd>{}</dd></dl>", "word ".repeat(40));
+        assert!(visible(&long).starts_with("Why?\nword"), "an answer stands below");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Lines of a text, as they are and as labels are looked for in them.
 
 use crate::extract::amount;
+use crate::extract::dates::names_day;
 use crate::extract::label::{Label, Labels, Pairs};
 use std::borrow::Cow;
 use unicode_normalization::UnicodeNormalization as _;
@@ -23,8 +24,15 @@ const WRAPPED_WORDS: usize = 4;
 const MAX_ALONE: usize = 20;
 /// Characters that a cell may begin before its column.
 const MARGIN: usize = 3;
+/// Words of a value beside its caption.
+const MAX_VALUE_WORDS: usize = 4;
+/// Digits of a number beside its caption.
+const MIN_NUMBER: usize = 6;
 /// Points that lead from a caption to its amount: fewer end a sentence.
 const MIN_LEADER: usize = 4;
+
+/// Bars that a row of a table is drawn with.
+const MIN_BARS: usize = 3;
 
 /// Between the cells of a row: two amounts beside each other are not one.
 pub(super) const GAP: char = '\t';
@@ -103,7 +111,8 @@ impl Found {
 impl Line {
     fn new(text: &str) -> Self {
         let (mut shown, mut cells) = (String::new(), Vec::new());
-        for (at, part) in without_leaders(text).split('\t').enumerate() {
+        let text = without_emphasis(text);
+        for (at, part) in without_leaders(&without_bars(&text)).split('\t').enumerate() {
             let mut from = at * Cell::TAB;
             for cell in part.split("  ") {
                 // What has no width is between no letters.
@@ -246,6 +255,28 @@ impl Line {
         Some(Column { at, count, from: cell.from, to: cell.to })
     }
 
+    /// The entries of a row that has several beside each other, each a caption and its value: `Net | 10.00 EUR | Due |
+    /// 3 December 2026`.
+    fn entries(&self) -> Vec<Self> {
+        if self.cells.len() < 4 || !self.cells.len().is_multiple_of(2) {
+            return Vec::new();
+        }
+        let cells: Vec<&str> = self.shown.split(GAP).collect();
+        let is_caption =
+            |cell: &str| cell.contains(char::is_alphabetic) && !cell.contains(|c: char| c.is_ascii_digit());
+        let is_value = |cell: &str| {
+            let digits = cell.chars().filter(char::is_ascii_digit).count();
+            cell.split(' ').count() <= MAX_VALUE_WORDS
+                && (amount::has_currency(cell) || names_day(cell) || digits >= MIN_NUMBER)
+        };
+        let is_entry = |pair: &[&str]| matches!(pair, [name, value] if is_caption(name) && is_value(value));
+        let mut pairs = cells.chunks(2);
+        if pairs.len() * 2 != cells.len() || !pairs.all(is_entry) {
+            return Vec::new();
+        }
+        cells.chunks(2).map(|pair| Self::new(&pair.join("\t"))).collect()
+    }
+
     /// The one cell of a row that stands in a column: of as many cells that of the same number, else that below it.
     pub(super) fn cell_in(&self, column: Column) -> Option<&str> {
         let is_below = |cell: &Cell| cell.from < column.to && column.from < cell.to;
@@ -268,7 +299,44 @@ pub(super) fn lines(text: &str) -> Vec<Line> {
         left = left.saturating_sub(piece.len());
         left > 0
     });
-    pieces.map(Line::new).filter(|line| !line.shown.is_empty()).take(MAX_SEARCHED).collect()
+    let lines = pieces.map(Line::new).flat_map(|line| match line.entries() {
+        entries if entries.is_empty() => vec![line],
+        entries => entries,
+    });
+    lines.filter(|line| !line.shown.is_empty()).take(MAX_SEARCHED).collect()
+}
+
+/// A line without the pairs of asterisks that some programs write around what is bold: `**12.00 EUR**`. One alone is of
+/// a number that is not shown whole: `**4471`.
+fn without_emphasis(text: &str) -> Cow<'_, str> {
+    let is_two = |at: usize| {
+        let after = text.get(at + 2..).unwrap_or_default();
+        !text.get(..at).unwrap_or_default().ends_with('*') && !after.starts_with('*')
+    };
+    let begins = |at: usize| text.get(at + 2..).is_some_and(|after| after.starts_with(|c: char| !c.is_whitespace()));
+    let ends = |at: usize| text.get(..at).is_some_and(|before| before.ends_with(|c: char| !c.is_whitespace()));
+    let (mut kept, mut from, mut open): (String, usize, Option<usize>) = (String::new(), 0, None);
+    for (at, _) in text.match_indices("**").filter(|(at, _)| is_two(*at)) {
+        match open {
+            Some(start) if ends(at) => {
+                kept.extend([text.get(from..start), text.get(start + 2..at)].into_iter().flatten());
+                (from, open) = (at + 2, None);
+            }
+            _ => open = Some(at).filter(|at| begins(*at)),
+        }
+    }
+    if from == 0 {
+        return Cow::Borrowed(text);
+    }
+    kept.extend(text.get(from..));
+    Cow::Owned(kept)
+}
+
+/// A row of a table that is drawn with bars, with tabs for them: `| Power | 12.00 EUR |`.
+fn without_bars(text: &str) -> Cow<'_, str> {
+    let row = text.trim();
+    let is_drawn = row.starts_with('|') && row.ends_with('|') && row.matches('|').count() >= MIN_BARS;
+    if is_drawn { Cow::Owned(text.replace('|', "\t")) } else { Cow::Borrowed(text) }
 }
 
 /// A line with spaces for the points that lead from a caption to its amount: `Power ........ 12.00 EUR`.
@@ -407,6 +475,32 @@ mod tests {
         assert_eq!(line("Power........12.00 EUR").shown, "Power\t12.00 EUR");
         assert_eq!(line("And so on...").shown, "And so on...");
         assert_eq!(line(&".".repeat(400)).shown, "");
+    }
+
+    #[test]
+    fn signs_of_plain_text_are_no_part_of_what_they_set_apart() {
+        for (text, shown) in [
+            ("**Total: 12.00 EUR** now", "Total: 12.00 EUR now"),
+            ("Total: **12.00 EUR**, by **3 May**", "Total: 12.00 EUR, by 3 May"),
+            ("Card **4471 and **4472", "Card **4471 and **4472"),
+            ("IBAN **** **** 4471", "IBAN **** **** 4471"),
+            ("2 ** 3", "2 ** 3"),
+            ("| Power | 12.00 EUR |", "Power\t12.00 EUR"),
+            ("| **Total** |  **12.00** |", "Total\t12.00"),
+            ("Power | 12.00 EUR", "Power | 12.00 EUR"),
+        ] {
+            assert_eq!(line(text).shown, shown, "{text}");
+        }
+    }
+
+    #[test]
+    fn several_entries_of_a_row_are_a_line_each() {
+        let shown = |text: &str| lines(text).into_iter().map(|line| line.shown).collect::<Vec<_>>();
+        let row = "Net payable\t12.00 EUR\tDue date\t3 December 2026";
+        assert_eq!(shown(row), ["Net payable\t12.00 EUR", "Due date\t3 December 2026"]);
+        for row in ["Lamp\t1\tred\t12.00 EUR", "Net\tTax\tTotal\tDue", "Net\t10.00 EUR\t12.00 EUR\t2.00 EUR"] {
+            assert_eq!(shown(row), [row]);
+        }
     }
 
     #[test]

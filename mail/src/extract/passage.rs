@@ -127,7 +127,7 @@ fn manner(sentence: &Line) -> Manner {
     let claims = || says(&all.total) || says(&all.bill) || all.total_if_largest.iter().any(is_linked_sum);
     if sentence.has_any(&all.informs) {
         Manner::Aside
-    } else if asks() {
+    } else if asks() && !(first_of(sentence, &all.apart).is_some() && says(&all.settled)) {
         Manner::Stated
     } else if is_apart() || (is_supposed() && !claims()) {
         Manner::Aside

@@ -86,8 +86,8 @@ impl Sheets {
     }
 
     /// What becomes of an element of this name with these attributes.
-    pub(super) fn concealment(&self, name: &str, attributes: &[(String, String)]) -> Concealment {
-        let by_element = match name {
+    pub(super) fn concealment(&self, element: &str, attributes: &[(String, String)]) -> Concealment {
+        let by_element = match element {
             "template" | "datalist" => Concealment::Hidden,
             // Shown by programs that run no scripts, and by those that draw forms.
             "noscript" | "textarea" => Concealment::Doubtful,
@@ -96,7 +96,14 @@ impl Sheets {
         let of = |key: &str| self.concealed.get(key).copied().unwrap_or_default();
         let by_attribute = attributes.iter().map(|(name, value)| match name.as_str() {
             "hidden" => Concealment::Hidden,
-            "style" => concealment(&plain(&value.to_ascii_lowercase())),
+            "style" => {
+                let grounds = attributes.iter().filter(|(name, _)| name == "bgcolor");
+                let grounds: String = grounds.map(|(_, color)| format!(";background:{color}")).collect();
+                // On a dark page stand boxes of any colour.
+                let value =
+                    if element == "body" { value.replace("background", "-") } else { format!("{value}{grounds}") };
+                concealment(&plain(&value.to_ascii_lowercase()))
+            }
             "class" => {
                 let classes = value.split_whitespace().map(|class| of(&format!(".{}", class.to_ascii_lowercase())));
                 classes.max().unwrap_or_default()
@@ -104,7 +111,7 @@ impl Sheets {
             "id" => of(&format!("#{}", value.to_ascii_lowercase())),
             _ => Concealment::Shown,
         });
-        by_attribute.chain([by_element, of(name)]).max().unwrap_or_default()
+        by_attribute.chain([by_element, of(element)]).max().unwrap_or_default()
     }
 }
 
@@ -135,8 +142,28 @@ fn plain(css: &str) -> String {
     kept + rest
 }
 
+/// Whether a colour is white.
+fn is_white(color: &str) -> bool {
+    matches!(color, "#fff" | "#ffffff" | "white")
+}
+
+/// Whether declarations give an element a ground of its own that is a plain colour, and not nearly white.
+fn has_dark_ground(declarations: &str) -> bool {
+    declarations.split(';').any(|declaration| {
+        let declaration: String = declaration.chars().filter(|c| !c.is_whitespace()).collect();
+        let ground = ["background:", "background-color:"].iter().find_map(|name| declaration.strip_prefix(name));
+        ground.and_then(|color| color.strip_prefix('#')).is_some_and(|digits| {
+            let is_hex = matches!(digits.len(), 3 | 6) && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+            let part = digits.len() / 3;
+            // One of its three parts is dark at least.
+            is_hex && (0..3).any(|at| digits.get(at * part..).is_some_and(|part| part.starts_with(|c| c < 'c')))
+        })
+    })
+}
+
 /// What declarations do, in lower case and plain.
 fn concealment(declarations: &str) -> Concealment {
+    let has_dark_ground = has_dark_ground(declarations);
     let of = |declaration: &str| {
         let declaration: String = declaration.chars().filter(|c| !c.is_whitespace()).collect();
         let Some((property, value)) = declaration.split_once(':') else { return Concealment::Shown };
@@ -155,7 +182,8 @@ fn concealment(declarations: &str) -> Concealment {
             "left" | "top" | "right" | "bottom" | "text-indent" | "margin-left" | "margin-top" if is_negative() => {
                 Concealment::Doubtful
             }
-            "color" if matches!(value, "#fff" | "#ffffff" | "white" | "transparent") => Concealment::Doubtful,
+            "color" if is_white(value) && has_dark_ground => Concealment::Shown,
+            "color" if is_white(value) || value == "transparent" => Concealment::Doubtful,
             "color" if value.starts_with("rgba(") && value.ends_with(",0)") => Concealment::Doubtful,
             "mso-hide" | "clip" | "clip-path" | "transform" => Concealment::Doubtful,
             "font" if value.starts_with("0") => Concealment::Doubtful,
@@ -183,6 +211,13 @@ mod tests {
             assert_eq!(concealment(style), Concealment::Hidden, "{style}");
         }
         for style in ["color:#fff", "font-size:0", "position:absolute;left:-9999px", "text-indent:-999em"] {
+            assert_eq!(concealment(style), Concealment::Doubtful, "{style}");
+        }
+        // On a ground of its own white is seen.
+        for style in ["background:#0a7d55;color:#fff", "color:white;background-color:#112"] {
+            assert_eq!(concealment(style), Concealment::Shown, "{style}");
+        }
+        for style in ["background:#fff;color:#fff", "background:#eee;color:#fff", "background:url(a);color:#fff"] {
             assert_eq!(concealment(style), Concealment::Doubtful, "{style}");
         }
         for style in ["display:block", "opacity:0.5", "max-height:0.5em", "color:#333", "margin-left:-4px", ""] {

@@ -42,7 +42,9 @@ impl Block {
     fn end_line(&mut self) {
         let line = std::mem::take(&mut self.last);
         if !line.trim().is_empty() {
-            self.lines.push(line.trim().to_owned());
+            // What is set in columns keeps its places: more than one space is not of the page's own lines.
+            let is_set = line.starts_with("  ");
+            self.lines.push(if is_set { line.trim_end() } else { line.trim() }.to_owned());
         }
     }
 

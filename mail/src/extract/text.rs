@@ -25,9 +25,9 @@ const BEFORE_EVENTS: [&str; 22] = [
 /// Letters of a word that asks for a payment by itself: shorter ones, as `payable`, are said of offers too.
 const DEMAND_LETTERS: usize = 9;
 /// What words for the day of a payment are made of, in any language.
-const PAYMENT_STEMS: [&str; 19] = [
+const PAYMENT_STEMS: [&str; 20] = [
     "due", "pay", "settl", "debit", "collect", "fallig", "zahl", "abbuch", "einzug", "regl", "paie", "prelev",
-    "echeance", "pag", "venc", "betal", "verval", "incass", "scad",
+    "echeance", "pag", "venc", "betal", "verval", "incass", "scad", "addebit",
 ];
 /// What headings of reminders say, in any language.
 const LATE: [&str; 29] = [
@@ -78,7 +78,9 @@ const HEADING_WORDS: usize = 6;
 /// Amounts that a mail asks for: what asks for more is a list.
 const MAX_OWED: usize = 60;
 /// Before what is left of the number of a card.
-const ENDING_IN: [&str; 16] = [
+const ENDING_IN: [&str; 18] = [
+    "endziffern",
+    "endziffer",
     "cartão final",
     "cartao final",
     "ending in",
@@ -96,8 +98,50 @@ const ENDING_IN: [&str; 16] = [
     "terminada em",
     "terminado em",
 ];
+/// What makes a denial one of some readers alone, in any language.
+const SUPPOSED: [&str; 12] = [
+    "ifyou",
+    "unlessyou",
+    "wennsie",
+    "wenndu",
+    "fallssie",
+    "sofernsie",
+    "alsu",
+    "alsje",
+    "indienu",
+    "sivous",
+    "siusted",
+    "seha",
+];
 /// Rows whose amounts may come to the one below them.
 const MAX_SUMMED: usize = 12;
+/// Behind a word for what leaves a choice, that it was agreed on.
+const AGREED: [&str; 22] = [
+    "accepted",
+    "approved",
+    "agreed",
+    "genehmigt",
+    "beschlossen",
+    "beauftragt",
+    "accepté",
+    "acceptée",
+    "approuvé",
+    "approuvée",
+    "voté",
+    "votée",
+    "aprobado",
+    "aprobada",
+    "aceptado",
+    "aceptada",
+    "accettato",
+    "approvato",
+    "aprovado",
+    "aceite",
+    "goedgekeurd",
+    "geaccepteerd",
+];
+/// Words within which that is said.
+const AGREED_WITHIN: usize = 4;
 /// Digits that a number of an account in the form of an IBAN has at least.
 const ACCOUNT_DIGITS: usize = 12;
 /// Digits of the number of an account, at least.
@@ -149,14 +193,15 @@ impl Reading<'_> {
 }
 
 impl Reading<'_> {
-    /// Every amount of these texts that has a currency beside it, but for what is said aside.
-    pub(super) fn amounts(&self, texts: &[String]) -> Vec<Money> {
+    /// Every amount of these texts but for what is said aside: of those without a currency beside them if it is known
+    /// what they are in.
+    pub(super) fn amounts(&self, texts: &[String], bare: Option<Currency>) -> Vec<Money> {
         let base = Templates::any_language();
         let of = |text: &String| -> Vec<Money> {
             let lines = lines(text);
             let shown = || lines.iter().map(|line| line.shown.as_str());
             let shared = self.currency.or_else(|| amount::shared_sign(shown()));
-            let currencies = Currencies { shared, bare: None, decimal: amount::proven_decimal(shown()) };
+            let currencies = Currencies { shared, bare, decimal: amount::proven_decimal(shown()) };
             let marks: Vec<Marks> = Marks::of_text(&lines, None);
             let none = line("");
             let totals = Totals::new((&none, &lines), &marks, currencies, Order::Unknown, None, base);
@@ -285,8 +330,22 @@ impl<'t> Words<'t> {
         // The previous bill has been paid, and this one is due.
         let is_dated = LazyCell::new(|| *is_asked || self.has_due_entry(lines));
         let is_of_previous = |line: &Line| speaks_of_previous(line, self.base) && *is_dated;
+        // `Thank you for paying 20.00 EUR`, and `amount to pay 12.00 EUR`; a balance may be that of any account.
+        let to_pay = LazyCell::new(|| -> Vec<Money> {
+            let is_to_pay = |at: usize| {
+                let mut labels = self.base.owed.iter().filter(|label| is_of_payment(label));
+                lines.get(at).is_some_and(|line| labels.any(|label| line.has(label)))
+            };
+            let entered = self.entered_amounts(lines).into_iter();
+            entered.filter(|(at, _)| is_to_pay(*at)).map(|(_, owed)| owed).collect()
+        });
+        let is_of_other_amount =
+            |line: &Line| !to_pay.is_empty() && has_amount(line) && is_about_another(line, &to_pay);
         let says = |label: &Label, at, line: &Line| {
             is_stated(label, line)
+                && !is_of_other_amount(line)
+                && (label.folded.contains("total") || !is_item(lines, at))
+                && !is_agreed(label, lines)
                 && !is_of_previous(line)
                 && !is_of_before(label, line)
                 && !is_ahead(line, label)
@@ -321,7 +380,16 @@ impl<'t> Words<'t> {
         let is_told = |at: usize| {
             // A part may have been paid, and an order sent.
             let is_of_another = || owed.as_ref().is_some_and(|owed| is_about_another(&lines[at], owed));
-            is_in(at, &together) && !is_entry(lines, at) && !is_of_another() && !is_of_previous(&lines[at])
+            // `The first instalment was received`, and the second is asked for.
+            let asks_for_next =
+                |(other, line): (usize, &Line)| other != at && names_counted(line, self.base) && self.asks(line);
+            let is_of_other_instalment =
+                || names_counted(&lines[at], self.base) && lines.iter().enumerate().any(asks_for_next);
+            is_in(at, &together)
+                && !is_entry(lines, at)
+                && !is_of_another()
+                && !is_of_previous(&lines[at])
+                && !is_of_other_instalment()
         };
         // `Payment method: Visa`, and nothing says until when.
         let is_charged = || {
@@ -344,8 +412,8 @@ impl<'t> Words<'t> {
         !is_none && !self.is_waived(lines)
     }
 
-    /// The amounts of entries that are called what is left to pay, or that ask for it, if a day is said until which.
-    fn demanded_amounts(&self, lines: &[Line]) -> Option<Vec<Money>> {
+    /// The amounts of entries that are called what is left to pay, or that ask for it, and their lines.
+    fn entered_amounts(&self, lines: &[Line]) -> Vec<(usize, Money)> {
         let labels = || self.base.owed.iter().chain(self.base.demand.iter().filter(|label| label.words > 1));
         let of = |(at, line): (usize, &Line)| -> Vec<(usize, Money)> {
             let found = line.places_of(labels()).find(|found| is_asserted(line, *found));
@@ -354,7 +422,12 @@ impl<'t> Words<'t> {
             owed.map(|owed| (at, owed)).collect()
         };
         let entries = lines.iter().enumerate().filter(|(_, line)| is_short(line));
-        let owed: Vec<(usize, Money)> = entries.flat_map(of).collect();
+        entries.flat_map(of).collect()
+    }
+
+    /// The same amounts, if a day is said until which; if there are none, those of sentences that ask for it on a day.
+    fn demanded_amounts(&self, lines: &[Line]) -> Option<Vec<Money>> {
+        let owed = self.entered_amounts(lines);
         // `We ask you to transfer 12.00 EUR`, and below it `until 15 December 2026`
         let is_day_below = || {
             let mut below = owed.iter().filter_map(|(at, _)| lines.get(at + 1));
@@ -434,7 +507,9 @@ impl<'t> Words<'t> {
     fn is_waived(&self, lines: &[Line]) -> bool {
         let mut is_waived = false;
         for line in lines {
-            for found in line.places_of(self.requests()) {
+            // `You need not pay if you gave us a mandate`
+            let is_supposed = SUPPOSED.iter().any(|words| folded(&line.shown).contains(words));
+            for found in line.places_of(self.requests()).filter(|_| !is_supposed) {
                 if !is_denied(line, found) {
                     return false;
                 }
@@ -476,12 +551,21 @@ impl<'t> Words<'t> {
     /// reader no choice, whatever it is called.
     fn asks_for_payment(&self, subject: &Line, lines: &[Line], is_owed: impl Fn() -> bool) -> bool {
         let all = Templates::any_language();
-        let is_choice = |line: &Line| all.choice.iter().any(|label| names_choice(line, label));
-        let is_on_day = || (0..lines.len()).any(|at| self.asks_on_day(lines, at));
-        lines.iter().any(|line| amount::has_currency(&line.shown))
+        let is_choice =
+            |line: &Line| all.choice.iter().any(|label| names_choice(line, label) && !is_agreed(label, lines));
+        // `The deposit of 12.00 EUR was received`
+        let is_settled = |at: usize| {
+            let settles = |line: &Line| line.has_any(&all.deposit) && line.has_any(&all.settled);
+            settles(&lines[at]) || sentence(lines, at).is_some_and(|line| settles(&line))
+        };
+        let is_left_open = |(at, line): (usize, &Line)| is_choice(line) && !is_item(lines, at) && !is_settled(at);
+        // `Your plan renews on 3 December`
+        let is_subject_asking = || names_day(&subject.shown) && self.asks(subject);
+        let is_on_day = || is_subject_asking() || (0..lines.len()).any(|at| self.asks_on_day(lines, at));
+        lines.iter().any(has_amount)
             && self.has_evidence(lines)
             && !is_choice(subject)
-            && !lines.iter().any(is_choice)
+            && !lines.iter().enumerate().any(is_left_open)
             && (is_on_day() || is_owed())
     }
 
@@ -497,11 +581,15 @@ impl<'t> Words<'t> {
             is_short(line) && line.places_of(self.base.due.iter()).any(|found| names_day(beside(lines, at, found)))
         };
         let names = |line: &Line| names_own_account(&line.shown) || names_account(line);
-        let is_sum =
-            |at: usize, line: &Line| is_short(line) && line.has_any(&self.base.owed) && comes_of_rows(lines, at);
+        let sums = [&self.base.owed, &self.base.total, &self.base.total_if_largest];
+        let is_sum = |at: usize, line: &Line| {
+            is_short(line) && sums.iter().any(|labels| line.has_any(labels)) && comes_of_rows(lines, at)
+        };
+        let told = LazyCell::new(|| self.demanded_amounts(lines).unwrap_or_default());
+        let is_made_of_rows = || told.iter().any(|owed| has_rows_of(lines, *owed));
         let says =
             |at: usize, line: &Line| is_numbered(at, line) || is_dated(at, line) || names(line) || is_sum(at, line);
-        lines.iter().enumerate().any(|(at, line)| says(at, line))
+        lines.iter().enumerate().any(|(at, line)| says(at, line)) || is_made_of_rows()
     }
 
     /// Whether the subject or a heading calls the mail by a name that other mail has as well.
@@ -726,6 +814,67 @@ fn comes_of_rows(lines: &[Line], at: usize) -> bool {
     false
 }
 
+/// Whether rows that stand below each other come to an amount that another line says.
+fn has_rows_of(lines: &[Line], total: Money) -> bool {
+    let last = |at: usize| {
+        let amounts = amount::signed(&lines.get(at)?.shown, any_currency());
+        amounts.last().copied().filter(|last| last.money != total && last.money.currency() == total.currency())
+    };
+    (0..lines.len()).any(|from| {
+        let (mut sum, mut count) = (0_i64, 0_usize);
+        for row in (from..lines.len()).map_while(last).take(MAX_SUMMED) {
+            let units = row.money.minor_units();
+            (sum, count) = (sum.saturating_add(if row.is_negative { -units } else { units }), count + 1);
+            if count > 1 && sum == total.minor_units() {
+                return true;
+            }
+        }
+        false
+    })
+}
+
+/// Whether a line is one of several items that come to the amount of a row below them, and the smaller part of it.
+fn is_item(lines: &[Line], at: usize) -> bool {
+    let last = |at: usize| amount::signed(&lines.get(at)?.shown, any_currency()).last().copied();
+    let Some(own) = last(at).filter(|own| !own.is_negative && own.money.minor_units() > 0) else { return false };
+    let units = |row: amount::Signed| if row.is_negative { -row.money.minor_units() } else { row.money.minor_units() };
+    let mut sums = vec![own.money.minor_units()];
+    for above in (at.saturating_sub(MAX_SUMMED)..at).rev() {
+        let Some(row) = last(above) else { break };
+        sums.extend(sums.last().map(|sum| sum.saturating_add(units(row))));
+    }
+    let mut below = 0_i64;
+    for next in (at + 1..lines.len()).take(MAX_SUMMED) {
+        let Some(row) = last(next) else { break };
+        let total = row.money.minor_units();
+        if own.money.minor_units() < total - own.money.minor_units()
+            && sums.iter().any(|sum| sum.saturating_add(below) == total)
+        {
+            return true;
+        }
+        below = below.saturating_add(units(row));
+    }
+    false
+}
+
+/// Whether something that leaves a choice is said to have been agreed on: `devis accepté`, `preventivo approvato`.
+fn is_agreed(label: &Label, lines: &[Line]) -> bool {
+    let agrees = |line: &Line| {
+        line.places(label).any(|found| {
+            let after = line.after(found).split(['.', ';', GAP]).next().unwrap_or_default();
+            let mut words = after.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
+            is_asserted(line, found)
+                && words.by_ref().take(AGREED_WITHIN).any(|word| AGREED.contains(&word.to_lowercase().as_str()))
+        })
+    };
+    lines.iter().any(|line| line.may_have(label) && agrees(line))
+}
+
+/// Whether a line has an amount, with a currency or in the form of one.
+fn has_amount(line: &Line) -> bool {
+    amount::has_currency(&line.shown) || !amount::signed(&line.shown, any_currency()).is_empty()
+}
+
 /// What stands beside a label, or below it; nothing if there is nothing.
 fn beside(lines: &[Line], at: usize, found: Found) -> &str {
     value(lines, at, found).map(|value| value.text).unwrap_or_default()
@@ -738,7 +887,7 @@ fn is_short(line: &Line) -> bool {
 
 /// To compare amounts before it is known what they are in.
 fn any_currency() -> Currencies {
-    Currencies { bare: "EUR".parse().ok(), ..Currencies::default() }
+    Currencies { bare: "EUR".parse().ok(), shared: "USD".parse().ok(), decimal: None }
 }
 
 /// Whether a line does not say one of these amounts: what it says was paid is another.
@@ -786,13 +935,13 @@ fn mention(labels: &Labels, subject: &Line, lines: &[Line]) -> bool {
 /// Whether a line enters what was paid into an account, as bills list it above what is owed now: `Payment received,
 /// thank you  -39.99`, or the amount of the previous balance above it.
 fn is_entry(lines: &[Line], at: usize) -> bool {
-    let signed = |line: &Line| amount::signed(&line.shown, Currencies::default());
+    let signed = |line: &Line| amount::signed(&line.shown, any_currency());
     let Some(line) = lines.get(at) else { return false };
     let amounts = signed(line);
     let carried = &Templates::any_language().carried;
     let before = lines.get(..at).unwrap_or_default().iter().rev().take(ROWS_OF_ACCOUNT);
     let mut balances = before.filter(|line| line.has_any(carried)).flat_map(signed);
-    amount::has_negative(&line.shown) || balances.any(|balance| amounts.contains(&balance))
+    amount::has_negative(&line.shown) || balances.any(|balance| amounts.iter().any(|paid| paid.money == balance.money))
 }
 
 /// The currency that the document says all its amounts are in: `Currency: EUR`. Others may be mentioned.
@@ -1157,6 +1306,13 @@ mod tests {
         // Rows that come to it say whose it is as well, and what is left of the number of a card.
         assert!(read("Hall 10.00 EUR\nTea 2.00 EUR\nYou owe 12.00 EUR\nPlease pay by 3 December 2026."));
         assert!(read("We will debit 12.00 EUR from your card ending in 4711 on 3 December 2026."));
+    }
+
+    #[test]
+    fn rows_that_come_to_what_is_asked_for_say_whose_it_is() {
+        let read = |text: &str| crate::extract::words("Hello", text).and_then(Result::ok).is_some();
+        assert!(read("We will debit 12.00 EUR on 3 December 2026.\n- Fee 10.00 EUR\n- Locker 2.00 EUR"));
+        assert!(!read("We will debit 12.00 EUR on 3 December 2026.\n- Fee 10.00 EUR\n- Locker 3.00 EUR"));
     }
 
     #[test]

@@ -43,6 +43,36 @@ const ENTRY_WORDS: usize = 8;
 const MAX_ADDED_LINES: usize = 4;
 /// What is at most to be paid early of an amount that is not owed then, in per cent.
 const MUCH_LESS: i64 = 80;
+/// Words of an amount that is written out.
+const WRITTEN_OUT: usize = 3;
+/// Names of currencies in amounts that are written out.
+const WRITTEN_UNITS: [&str; 12] = [
+    "euros", "euro", "pesos", "soles", "reais", "dollars", "dolares", "francs", "franken", "franchi", "pounds",
+    "rupees",
+];
+/// Lines around an amount in which it may be asked for.
+const MAX_ASKED_BESIDE: usize = 4;
+/// Words for all of something, beside its amount.
+const IN_ALL: [&str; 18] = [
+    "all in",
+    "all told",
+    "alles in allem",
+    "zusammen",
+    "in all",
+    "in total",
+    "altogether",
+    "insgesamt",
+    "en tout",
+    "au total",
+    "en total",
+    "in totale",
+    "in tutto",
+    "ao todo",
+    "em total",
+    "no total",
+    "in totaal",
+    "samen",
+];
 /// Words before what something is.
 const IS: [&str; 9] = ["is", "ist", "beträgt", "lautet", "est", "es", "è", "bedraagt", "é"];
 /// Of how many of one kind a sum is.
@@ -114,6 +144,9 @@ impl<'t> Totals<'t> {
     ) -> Self {
         let mut found: Vec<(usize, Money, bool)> = Vec::new();
         for (at, (line, marks)) in lines.iter().zip(marks).enumerate() {
+            if explains_above(lines, at, currencies) {
+                continue;
+            }
             for piece in marks.pieces.iter().filter(|piece| piece.manner != Manner::Aside) {
                 let counted = line.shown.get(piece.start..piece.end).unwrap_or_default();
                 // `2 x 6.00 EUR = 12.00 EUR`
@@ -212,6 +245,11 @@ impl<'t> Totals<'t> {
         if let Some(read) = self.owed_behind(&words.owed) {
             return match scheduled {
                 // Several that are late come to it, or what was paid before leaves it.
+                _ if let Ok((owed, at)) = read
+                    && let Some((left, _)) = self.left_below(owed, at) =>
+                {
+                    Some(Ok(left))
+                }
                 _ if read
                     .is_ok_and(|(owed, at)| self.is_sum_above(owed, at) || self.remainder() == Some((owed, at))) =>
                 {
@@ -229,6 +267,9 @@ impl<'t> Totals<'t> {
             Some(Scheduled::One(next, _)) => return Some(Ok(next)),
             Some(Scheduled::Unclear) => return Some(Err(Refusal::AmbiguousAmount)),
             None => {}
+        }
+        if let Some(read) = self.told_to_pay().filter(|_| own.is_none()) {
+            return Some(read);
         }
         let whole = self.whole(words, own.is_some());
         match self.asked().filter(|_| own.is_none()).map(amount) {
@@ -255,11 +296,18 @@ impl<'t> Totals<'t> {
             .filter(|read| !matches!(read, Ok((_, line)) if self.is_in_passing(*line)));
         // What labels leave open, the amounts may tell.
         let is_open = matches!(whole, None | Some(Err(Refusal::AmbiguousAmount)));
-        let told = || self.with_tax().or_else(|| self.with_parts()).or_else(|| self.added_up());
+        let told = || {
+            self.with_tax()
+                .or_else(|| self.with_parts())
+                .or_else(|| self.added_up())
+                .or_else(|| self.in_all())
+                .or_else(|| self.in_words())
+        };
         let told = is_open.then(told).flatten().or(whole);
         let whole = told.or_else(|| self.in_sentence()).or_else(|| self.in_subject()).map(|read| self.grown(read));
         let whole = whole.map(|read| read.and_then(|(amount, line)| Ok((self.unless_carried(amount, line)?, line))));
         let whole = match whole {
+            Some(Err(Refusal::AmbiguousAmount)) => self.left_of_largest().map(Ok).or(whole),
             Some(Ok((amount, line))) if self.is_divided(amount, line) => Some(Err(Refusal::AmbiguousAmount)),
             whole => whole,
         };
@@ -275,7 +323,8 @@ impl<'t> Totals<'t> {
         {
             return Some(Ok(left));
         }
-        self.instalment(self.on_a_day(whole.map(amount))).or_else(|| self.demanded())
+        let read = self.instalment(self.on_a_day(whole.map(amount)));
+        read.or_else(|| self.demanded()).or_else(|| self.told_demand())
     }
 
     /// Behind the first label of what is left to pay that has an amount: as an entry, or else in a sentence.
@@ -304,7 +353,8 @@ impl<'t> Totals<'t> {
                 return Some(Err(Refusal::AmbiguousAmount));
             }
         }
-        entered.or_else(|| labels.iter().find_map(|label| self.settled(self.behind_owed(label))))
+        let said = || labels.iter().find_map(|label| self.settled(self.behind_owed(label)));
+        entered.or_else(said).or_else(|| self.before_owed(labels))
     }
 
     /// Whether a line names an instalment.
@@ -385,7 +435,13 @@ impl<'t> Totals<'t> {
     }
 
     fn behind_owed(&self, label: &Label) -> Vec<Candidate> {
-        self.candidates(label, Which::Any, true)
+        let mut candidates = self.candidates(label, Which::Any, true);
+        // `Open from previous months: 0.00 EUR` says nothing of this one.
+        let is_of_before = |line: usize| self.lines.get(line).is_some_and(|line| line.has_any(&self.base.apart));
+        candidates.retain(|candidate| {
+            !candidate.read.is_ok_and(|owed| owed.minor_units() == 0) || !is_of_before(candidate.line)
+        });
+        candidates
     }
 
     fn behind(&self, label: &Label, which: Which) -> Vec<Candidate> {
@@ -830,6 +886,89 @@ impl<'t> Totals<'t> {
         first.checked_add(second) == Ok(total) && times(second) > 1 && times(total) == 1
     }
 
+    /// What is left of an amount, if the row below it says what was paid of it, and the one below that comes to the
+    /// rest: `for the year 409.00`, `paid in advance 195.00`, `balance 214.00`.
+    fn left_below(&self, total: Money, line: usize) -> Option<(Money, usize)> {
+        let taken = self.lasts().get(line + 1).copied().flatten().filter(|_| !self.asks_for_deposit())?;
+        let says_taken = self.marks.get(line + 1).is_some_and(Marks::has_carried)
+            && self.lines.get(line + 1).is_some_and(|line| line.is_row() || line.words() <= ENTRY_WORDS);
+        let [(_, left)] = self.amounts_of(line + 2) else { return None };
+        let is_rest = taken.money.checked_add(*left) == Ok(total);
+        (says_taken && is_rest && left.minor_units() > 0).then_some((*left, line + 2))
+    }
+
+    /// The same, of the largest amount.
+    fn left_of_largest(&self) -> Option<(Money, usize)> {
+        let (line, largest) = *self.entered().iter().max_by_key(|(_, amount)| amount.minor_units())?;
+        self.left_below(largest, line).filter(|_| self.is_largest(largest))
+    }
+
+    /// What a sentence says that something comes to in all, if nothing larger stands in the text: `12.00 EUR in all`.
+    fn in_all(&self) -> Option<Settled> {
+        let mut found: Option<(Money, usize)> = None;
+        for at in 0..self.lines.len() {
+            let (line, marks) = (self.lines.get(at)?, self.marks.get(at)?);
+            if line.is_row() || marks.has_carried() || marks.has_aside() || self.amounts_of(at).is_empty() {
+                continue;
+            }
+            let Some(said) = sentences(&line.shown).find_map(|sentence| sum_in_all(sentence, self.currencies)) else {
+                continue;
+            };
+            if found.is_some_and(|(other, _)| other != said) {
+                return None;
+            }
+            found = Some((said, at));
+        }
+        found.filter(|(sum, at)| self.is_largest(*sum) && !self.is_in_passing(*at)).map(Ok)
+    }
+
+    /// The one amount that is also written out in words, if none is larger or a line beside it asks for it: `TWO HUNDRED
+    /// EUROS (200.00 EUR)`.
+    fn in_words(&self) -> Option<Settled> {
+        let mut found: Option<(Money, usize)> = None;
+        for at in (0..self.lines.len()).filter(|at| self.has_amount(*at)) {
+            let Some(said) = self.lines.get(at).and_then(|line| written_out(&line.shown, self.currencies)) else {
+                continue;
+            };
+            if found.is_some_and(|(other, _)| other != said) {
+                return None;
+            }
+            found = Some((said, at));
+        }
+        let asks = |line: &Line| line.places_of(self.base.demand.iter()).any(|found| is_asserted(line, found));
+        let is_asked = |at: usize| self.lines.iter().skip(at.saturating_sub(1)).take(MAX_ASKED_BESIDE).any(asks);
+        found.filter(|(said, at)| (self.is_largest(*said) || is_asked(*at)) && !self.is_in_passing(*at)).map(Ok)
+    }
+
+    /// Before a label of what is left to pay, in its sentence: `95.00 EUR to pay`.
+    fn before_owed(&self, labels: &Labels) -> Option<Settled> {
+        let mut found: Option<(Money, usize)> = None;
+        for (at, (line, marks)) in self.lines.iter().zip(self.marks).enumerate() {
+            let is_said = !line.is_row() && self.has_amount(at);
+            let places = line.places_of(labels.iter().filter(|_| is_said));
+            for place in places.filter(|place| !marks.is_aside(*place) && is_asserted(line, *place)).take(MAX_PLACES) {
+                let before = line.before(place);
+                let sentence = sentences(before).last().unwrap_or_default();
+                let is_apart = self.base.apart.iter().any(|label| crate::extract::line::line(sentence).has(label));
+                if is_apart
+                    || names_several(line)
+                    || marks.qualify(line, place)
+                    || !amount::ends(sentence, self.currencies)
+                {
+                    continue;
+                }
+                let amounts = amount::amounts(sentence, self.currencies);
+                let ([owed], true) = (amounts.as_slice(), found.is_none_or(|(other, _)| amounts.contains(&other)))
+                else {
+                    return None;
+                };
+                found = Some((*owed, at));
+            }
+        }
+        let is_shown = |owed: Money, at| self.is_largest(owed) || self.is_sum_above(owed, at);
+        found.filter(|(owed, at)| owed.minor_units() > 0 && is_shown(*owed, *at)).map(Ok)
+    }
+
     /// Whether the amounts of the rows above a line come to its amount.
     fn is_sum_above(&self, total: Money, at: usize) -> bool {
         let (mut sum, mut count) = (0_i64, 0_usize);
@@ -906,12 +1045,68 @@ fn first_sum(amounts: &[(usize, Money)], from: usize) -> Option<(usize, Money)> 
     None
 }
 
+/// The amount beside words for all of something, in either order: `12.00 EUR in all`, `in tutto fanno 12,00 EUR`.
+fn sum_in_all(sentence: &str, currencies: Currencies) -> Option<Money> {
+    let lower = sentence.to_lowercase();
+    let of = |phrase: &str| {
+        let (before, after) = lower.split_once(phrase)?;
+        let is_word = !before.ends_with(char::is_alphanumeric) && !after.starts_with(char::is_alphanumeric);
+        let (before, after) = (sentence.get(..before.len())?, sentence.get(sentence.len() - after.len()..)?);
+        let last = amount::amounts(before, currencies).last().copied();
+        let is_last = amount::last_end_with_sign(before, currencies).is_some_and(|end| is_near(before.get(end..)));
+        let next = amount::amounts(after, currencies).first().copied();
+        let start = after.find(|c: char| c.is_ascii_digit());
+        let is_next = start.is_some_and(|start| is_near(after.get(..start)));
+        match (last.filter(|_| is_last && is_word), next.filter(|_| is_next && is_word)) {
+            (Some(said), None) | (None, Some(said)) => Some(said),
+            _ => None,
+        }
+    };
+    (lower.len() == sentence.len()).then(|| IN_ALL.iter().find_map(|phrase| of(phrase))).flatten()
+}
+
+/// The amount in brackets behind one that is written out in words.
+fn written_out(text: &str, currencies: Currencies) -> Option<Money> {
+    let in_words = |before: &str| {
+        let words: Vec<String> = before.split_whitespace().rev().take(WRITTEN_OUT).map(folded).collect();
+        let is_unit = |word: &String| WRITTEN_UNITS.contains(&word.as_str());
+        words.len() == WRITTEN_OUT
+            && words.iter().any(is_unit)
+            && !words.iter().any(|word| word.contains(char::is_numeric))
+    };
+    let (_, rest) = text.match_indices('(').map(|(at, _)| text.split_at(at)).find(|(before, _)| in_words(before))?;
+    let within = rest.split(')').next()?.trim_start_matches('(');
+    let amounts = amount::amounts(within, currencies);
+    if let [only] = amounts.as_slice() { Some(*only) } else { None }
+}
+
+/// Whether hardly a word stands between an amount and what it is of.
+fn is_near(between: Option<&str>) -> bool {
+    between.is_some_and(|between| {
+        between.split_whitespace().filter(|word| word.chars().any(char::is_alphabetic)).count() <= 1
+            && !between.contains(['.', ',', ';'])
+    })
+}
+
 /// What comes of a multiplication, in the last cell of a row: `3 x 6.00 EUR | 18.00 EUR`.
 fn multiplied(row: &str, currencies: Currencies) -> Option<&str> {
     let (rest, last) = row.rsplit_once(GAP)?;
     let is_sign = |word: &str| matches!(word.to_lowercase().as_str(), "x" | "×" | "@" | "à" | "*");
     let multiplies = rest.split_whitespace().any(is_sign);
     (multiplies && !amount::amounts(last, currencies).is_empty()).then_some(last)
+}
+
+/// Whether a line only says how the amount of the line above it is made: `Plan 36.00 EUR`, and below it `3 x 12.00 EUR`.
+pub(super) fn explains_above(lines: &[Line], at: usize, currencies: Currencies) -> bool {
+    let (Some(line), Some(above)) = (lines.get(at), at.checked_sub(1).and_then(|above| lines.get(above))) else {
+        return false;
+    };
+    let is_sign = |word: &str| matches!(word, "x" | "X" | "×" | "@" | "à");
+    let multiplies = || line.shown.split_whitespace().any(is_sign);
+    match (amount::amounts(&line.shown, currencies).as_slice(), amount::amounts(&above.shown, currencies).last()) {
+        ([each], Some(all)) => multiplies() && is_product(&line.shown, *each, *all),
+        _ => false,
+    }
 }
 
 /// Whether one amount is the other times a number that stands before it in the text.
@@ -1101,6 +1296,12 @@ mod tests {
         }
         // What comes of a multiplication is the entry.
         assert_all(&["Lessons, 2 x 30.00 EUR\t12.00 EUR\nTotal\t12.00 EUR"], Some(Ok("12.00 EUR")));
+    }
+
+    #[test]
+    fn a_line_that_multiplies_explains_the_amount_above_it() {
+        let text = "12.00 EUR\nPlan\t18.00 EUR\nQty 3 x 6.00 EUR\nDiscount\t-6.00 EUR\nTotal\t12.00 EUR";
+        assert_all(&[text], Some(Ok("12.00 EUR")));
     }
 
     #[test]
