@@ -384,6 +384,14 @@ mod tests {
     }
 
     #[test]
+    fn preformatted_text_keeps_its_lines_and_spaces() {
+        let html = "a  b<pre>\nPower    10.00\nTotal    <b>12.00</b>&nbsp;EUR\n</pre>c  d\ne";
+        let text = visible(html);
+        let lines: Vec<_> = text.lines().filter(|line| !line.trim().is_empty()).collect();
+        assert_eq!(lines, ["a b", "Power    10.00", "Total    12.00 EUR", "c d e"]);
+    }
+
+    #[test]
     fn raised_digits_are_decimals_or_a_note() {
         for (html, expected) in [
             ("29<sup>90</sup> €", "29,90 €"),

@@ -66,7 +66,7 @@ impl Totals<'_> {
     }
 
     /// Whether a deposit is what is asked for: then what is left of the whole is not owed yet.
-    fn asks_for_deposit(&self) -> bool {
+    pub(super) fn asks_for_deposit(&self) -> bool {
         let asks = |line: &Line| {
             self.base
                 .owed
