@@ -392,6 +392,18 @@ mod tests {
     }
 
     #[test]
+    fn a_term_and_its_value_are_a_row() {
+        for html in ["<dl><dt>Due</dt> <dd>12.00</dd></dl>e", "<dl><dt><b>Due</b><dd>12.00<dt>e</dl>"] {
+            assert_eq!(
+                visible(html),
+                "Due \t12.00\ne".replace("Due \t", if html.contains("</dt> ") { "Due \t" } else { "Due\t" })
+            );
+        }
+        let long = format!("<dl><dt>Why?</dt><dd>{}</dd></dl>", "word ".repeat(40));
+        assert!(visible(&long).starts_with("Why?\nword"), "an answer stands below");
+    }
+
+    #[test]
     fn raised_digits_are_decimals_or_a_note() {
         for (html, expected) in [
             ("29<sup>90</sup> €", "29,90 €"),

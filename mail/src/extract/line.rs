@@ -494,6 +494,16 @@ mod tests {
     }
 
     #[test]
+    fn several_entries_of_a_row_are_a_line_each() {
+        let shown = |text: &str| lines(text).into_iter().map(|line| line.shown).collect::<Vec<_>>();
+        let row = "Net payable\t12.00 EUR\tDue date\t3 December 2026";
+        assert_eq!(shown(row), ["Net payable\t12.00 EUR", "Due date\t3 December 2026"]);
+        for row in ["Lamp\t1\tred\t12.00 EUR", "Net\tTax\tTotal\tDue", "Net\t10.00 EUR\t12.00 EUR\t2.00 EUR"] {
+            assert_eq!(shown(row), [row]);
+        }
+    }
+
+    #[test]
     fn a_part_of_an_address_is_no_word() {
         let is_in_address = |text: &str| {
             let line = line(text);

@@ -3,7 +3,7 @@
 use crate::extract::Templates;
 use crate::extract::amount;
 use crate::extract::line::{GAP, Line};
-use crate::extract::total::Totals;
+use crate::extract::total::{Totals, explains_above};
 use portcullis_protocol::Money;
 
 /// Amounts that a remainder is made of: bills list few payments.
@@ -114,7 +114,7 @@ impl Totals<'_> {
         let is_list = first.is_some_and(is_dashed);
         let of = |at: usize| {
             let (line, marks) = (self.lines.get(at)?, self.marks.get(at)?);
-            if marks.has_aside() {
+            if marks.has_aside() || explains_above(self.lines, at, self.currencies) {
                 return None;
             }
             let last = *amount::signed(&line.shown, self.currencies).last()?;

@@ -3,7 +3,7 @@
 use crate::extract::Refusal;
 use crate::extract::Templates;
 use crate::extract::amount::{self, Currencies};
-use crate::extract::assertion::{is_denied, says_together, sentences};
+use crate::extract::assertion::{is_asserted, is_denied, says_together, sentences};
 use crate::extract::dates::{dates, is_month, names_day};
 use crate::extract::label::Labels;
 use crate::extract::line::{Found, Line, folded, sentence};
@@ -25,6 +25,22 @@ const COUNTS: [&str; 30] = [
     "two", "three", "four", "five", "six", "ten", "twelve", "zwei", "drei", "vier", "fünf", "sechs", "zwölf", "deux",
     "trois", "quatre", "dos", "tres", "cuatro", "seis", "twee", "vijf", "zes", "due", "tre", "quattro", "dois", "duas",
     "três", "quatro",
+];
+/// Before the amount of a sentence that tells the reader to pay it.
+const PAY: [&str; 13] = [
+    "please pay ",
+    "pay ",
+    "send us ",
+    "please send us ",
+    "zahlen sie ",
+    "bitte zahlen sie ",
+    "überweisen sie ",
+    "bitte überweisen sie ",
+    "betaal ",
+    "paga ",
+    "pague ",
+    "payez ",
+    "paghi ",
 ];
 /// Words between one for the bill and its number.
 const NUMBER_WORDS: usize = 3;
@@ -81,6 +97,62 @@ impl Totals<'_> {
         said.all(|(other, _)| other == first.0).then_some(Ok(first))
     }
 
+    /// What the reader is told to pay by a sentence that begins with it and says until when: `Pay 12.00 EUR by 3
+    /// December`.
+    pub(super) fn told_to_pay(&self) -> Read {
+        let of = |text: &str| {
+            let text = text.trim_start_matches(|c: char| !c.is_alphanumeric());
+            let lower = text.to_lowercase();
+            let opening = PAY.iter().find(|opening| lower.starts_with(**opening))?;
+            let (before, _) = amount::around_marked(text, self.currencies)?;
+            let between = before.get(opening.len()..).filter(|between| amount::is_only_currency(between));
+            let amounts = amount::amounts(text, self.currencies);
+            let only = if let [only] = amounts.as_slice() { Some(*only) } else { None };
+            only.filter(|_| between.is_some() && names_day(text) && !names_several(&crate::extract::line::line(text)))
+        };
+        let mut found: Option<Money> = None;
+        for (at, (line, marks)) in self.lines.iter().zip(self.marks).enumerate() {
+            let is_part = || marks.parts.iter().any(|part| !marks.is_aside(*part));
+            if !self.has_amount(at) || is_part() {
+                continue;
+            }
+            let counted = marks.counted(line);
+            let Some(said) = sentences(&counted.shown).find_map(of) else { continue };
+            if found.is_some_and(|other| other != said) {
+                return Some(Err(Refusal::AmbiguousAmount));
+            }
+            found = Some(said);
+        }
+        found.map(Ok)
+    }
+
+    /// The amount of sentences that ask for it, if they name no other and none is larger.
+    pub(super) fn told_demand(&self) -> Read {
+        let mut found: Option<(Money, usize)> = None;
+        for at in 0..self.lines.len() {
+            let (Some(line), Some(marks)) = (self.lines.get(at), self.marks.get(at)) else { continue };
+            if line.is_row() || !self.has_amount(at) || marks.parts.iter().any(|part| !marks.is_aside(*part)) {
+                continue;
+            }
+            let counted = marks.counted(line);
+            for sentence in sentences(&counted.shown).map(crate::extract::line::line) {
+                let asks = || sentence.places_of(self.base.demand.iter()).any(|found| is_asserted(&sentence, found));
+                let amounts = amount::amounts(&amount::outside_brackets(&sentence.shown), self.currencies);
+                match amounts.as_slice() {
+                    [said] if asks() && !self.is_counted_by(&sentence, &sentence.shown) => {
+                        if found.is_some_and(|(other, _)| other != *said) {
+                            return None;
+                        }
+                        found = Some((*said, at));
+                    }
+                    _ => {}
+                }
+            }
+        }
+        let (said, at) = found.filter(|(said, at)| self.is_largest_of_all(*said) && !self.is_in_passing(*at))?;
+        Some(self.unless_carried(said, at))
+    }
+
     /// Whether a sentence asks for the payment in words that stand apart.
     fn asks_together(&self, line: &Line) -> bool {
         self.base.demand_together.iter().any(|pair| says_together(line, pair))
@@ -134,7 +206,9 @@ impl Totals<'_> {
             let days = || dates(&sentence.shown, self.order).map_or(usize::MAX, |dates| dates.len());
             let is_dated = || matches!((days(), names_day(&sentence.shown)), (1, _) | (0, true));
             // What is in brackets explains.
-            let mut amounts = amount::amounts(&amount::outside_brackets(&sentence.shown), self.currencies);
+            let outside = amount::outside_brackets(&sentence.shown);
+            let result = outside.rsplit_once('=').map(|(_, result)| result);
+            let mut amounts = amount::amounts(result.unwrap_or(&outside), self.currencies);
             amounts.dedup();
             match amounts.as_slice() {
                 // What is paid in several parts is not due on a day.
@@ -155,7 +229,20 @@ impl Totals<'_> {
             first.or_else(|| of(line).filter(|_| sentences(&line.shown).filter(|text| has_digit(text)).count() < 2))
         };
         let alone = (self.has_amount(at) && !has_counted_part).then(alone).flatten();
-        alone.or_else(|| {
+        // `12.00 EUR`, and below it `will be debited on 3 December`
+        let is_alone = |at: usize| {
+            let amount = lines.get(at).and_then(|line| amount::only_amount(&line.shown, self.currencies));
+            amount.is_some_and(|read| read.is_ok())
+        };
+        let beside = || {
+            let (above, below) = match (is_alone(at), at.checked_sub(1).is_some_and(is_alone)) {
+                (true, false) if !self.has_amount(at + 1) && !is_part(at + 1) => (line, lines.get(at + 1)?),
+                (false, true) if !self.has_amount(at) && !is_part(at) => (lines.get(at - 1)?, line),
+                _ => return None,
+            };
+            of(&crate::extract::line::line(&format!("{} {}", above.shown, below.shown)))
+        };
+        alone.or_else(beside).or_else(|| {
             let goes_on = self.has_amount(at) != self.has_amount(at + 1) && !is_part(at) && !is_part(at + 1);
             let both = sentence(lines, at).filter(|_| goes_on)?;
             sentences(&both.shown).find_map(|text| of(&crate::extract::line::line(text)))
@@ -437,6 +524,27 @@ mod tests {
             "We will debit 12.00 EUR on 3 December 2026.\nShare capital 100,000.00 EUR",
         ] {
             assert_eq!(read(text), Some(Ok("12.00 EUR 2026-12-03".into())), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_sentence_that_begins_with_it_tells_what_to_pay() {
+        for text in [
+            "For the year 36.00 EUR\nPaid so far 24.00 EUR\nPay 12.00 EUR by 3 December 2026",
+            "Send us 12.00 EUR no later than 3 December 2026. Due date: 3 December 2026",
+            // Beside an amount that stands alone.
+            "12.00 EUR\nwill be debited on 3 December 2026",
+            "Will be debited on 3 December 2026\n12.00 EUR",
+        ] {
+            let read = read(text).and_then(Result::ok);
+            assert!(read.as_deref().is_some_and(|read| read.starts_with("12.00 EUR")), "{text}: {read:?}");
+        }
+        for text in [
+            "Pay 12.00 EUR by 3 December 2026\nPay 10.00 EUR by 5 December 2026",
+            "Pay 12.00 EUR or 10.00 EUR by 3 December 2026",
+            "If you pay 12.00 EUR by 3 December 2026 you save",
+        ] {
+            assert!(!matches!(read(text), Some(Ok(_))), "{text}: {:?}", read(text));
         }
     }
 

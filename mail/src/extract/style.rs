@@ -213,6 +213,13 @@ mod tests {
         for style in ["color:#fff", "font-size:0", "position:absolute;left:-9999px", "text-indent:-999em"] {
             assert_eq!(concealment(style), Concealment::Doubtful, "{style}");
         }
+        // On a ground of its own white is seen.
+        for style in ["background:#0a7d55;color:#fff", "color:white;background-color:#112"] {
+            assert_eq!(concealment(style), Concealment::Shown, "{style}");
+        }
+        for style in ["background:#fff;color:#fff", "background:#eee;color:#fff", "background:url(a);color:#fff"] {
+            assert_eq!(concealment(style), Concealment::Doubtful, "{style}");
+        }
         for style in ["display:block", "opacity:0.5", "max-height:0.5em", "color:#333", "margin-left:-4px", ""] {
             assert_eq!(concealment(style), Concealment::Shown, "{style}");
         }

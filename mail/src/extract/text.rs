@@ -98,6 +98,21 @@ const ENDING_IN: [&str; 18] = [
     "terminada em",
     "terminado em",
 ];
+/// What makes a denial one of some readers alone, in any language.
+const SUPPOSED: [&str; 12] = [
+    "ifyou",
+    "unlessyou",
+    "wennsie",
+    "wenndu",
+    "fallssie",
+    "sofernsie",
+    "alsu",
+    "alsje",
+    "indienu",
+    "sivous",
+    "siusted",
+    "seha",
+];
 /// Rows whose amounts may come to the one below them.
 const MAX_SUMMED: usize = 12;
 /// Behind a word for what leaves a choice, that it was agreed on.
@@ -492,7 +507,9 @@ impl<'t> Words<'t> {
     fn is_waived(&self, lines: &[Line]) -> bool {
         let mut is_waived = false;
         for line in lines {
-            for found in line.places_of(self.requests()) {
+            // `You need not pay if you gave us a mandate`
+            let is_supposed = SUPPOSED.iter().any(|words| folded(&line.shown).contains(words));
+            for found in line.places_of(self.requests()).filter(|_| !is_supposed) {
                 if !is_denied(line, found) {
                     return false;
                 }
@@ -536,8 +553,15 @@ impl<'t> Words<'t> {
         let all = Templates::any_language();
         let is_choice =
             |line: &Line| all.choice.iter().any(|label| names_choice(line, label) && !is_agreed(label, lines));
-        let is_left_open = |(at, line): (usize, &Line)| is_choice(line) && !is_item(lines, at);
-        let is_on_day = || (0..lines.len()).any(|at| self.asks_on_day(lines, at));
+        // `The deposit of 12.00 EUR was received`
+        let is_settled = |at: usize| {
+            let settles = |line: &Line| line.has_any(&all.deposit) && line.has_any(&all.settled);
+            settles(&lines[at]) || sentence(lines, at).is_some_and(|line| settles(&line))
+        };
+        let is_left_open = |(at, line): (usize, &Line)| is_choice(line) && !is_item(lines, at) && !is_settled(at);
+        // `Your plan renews on 3 December`
+        let is_subject_asking = || names_day(&subject.shown) && self.asks(subject);
+        let is_on_day = || is_subject_asking() || (0..lines.len()).any(|at| self.asks_on_day(lines, at));
         lines.iter().any(has_amount)
             && self.has_evidence(lines)
             && !is_choice(subject)
@@ -557,11 +581,15 @@ impl<'t> Words<'t> {
             is_short(line) && line.places_of(self.base.due.iter()).any(|found| names_day(beside(lines, at, found)))
         };
         let names = |line: &Line| names_own_account(&line.shown) || names_account(line);
-        let is_sum =
-            |at: usize, line: &Line| is_short(line) && line.has_any(&self.base.owed) && comes_of_rows(lines, at);
+        let sums = [&self.base.owed, &self.base.total, &self.base.total_if_largest];
+        let is_sum = |at: usize, line: &Line| {
+            is_short(line) && sums.iter().any(|labels| line.has_any(labels)) && comes_of_rows(lines, at)
+        };
+        let told = LazyCell::new(|| self.demanded_amounts(lines).unwrap_or_default());
+        let is_made_of_rows = || told.iter().any(|owed| has_rows_of(lines, *owed));
         let says =
             |at: usize, line: &Line| is_numbered(at, line) || is_dated(at, line) || names(line) || is_sum(at, line);
-        lines.iter().enumerate().any(|(at, line)| says(at, line))
+        lines.iter().enumerate().any(|(at, line)| says(at, line)) || is_made_of_rows()
     }
 
     /// Whether the subject or a heading calls the mail by a name that other mail has as well.
@@ -784,6 +812,25 @@ fn comes_of_rows(lines: &[Line], at: usize) -> bool {
         }
     }
     false
+}
+
+/// Whether rows that stand below each other come to an amount that another line says.
+fn has_rows_of(lines: &[Line], total: Money) -> bool {
+    let last = |at: usize| {
+        let amounts = amount::signed(&lines.get(at)?.shown, any_currency());
+        amounts.last().copied().filter(|last| last.money != total && last.money.currency() == total.currency())
+    };
+    (0..lines.len()).any(|from| {
+        let (mut sum, mut count) = (0_i64, 0_usize);
+        for row in (from..lines.len()).map_while(last).take(MAX_SUMMED) {
+            let units = row.money.minor_units();
+            (sum, count) = (sum.saturating_add(if row.is_negative { -units } else { units }), count + 1);
+            if count > 1 && sum == total.minor_units() {
+                return true;
+            }
+        }
+        false
+    })
 }
 
 /// Whether a line is one of several items that come to the amount of a row below them, and the smaller part of it.
@@ -1273,6 +1320,13 @@ mod tests {
         for text in ["Quote\nTotal 12.00 EUR", "Amount to pay: 12.00 EUR\nThank you for your payment of 12.00 EUR"] {
             assert_eq!(read(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn rows_that_come_to_what_is_asked_for_say_whose_it_is() {
+        let read = |text: &str| crate::extract::words("Hello", text).and_then(Result::ok).is_some();
+        assert!(read("We will debit 12.00 EUR on 3 December 2026.\n- Fee 10.00 EUR\n- Locker 2.00 EUR"));
+        assert!(!read("We will debit 12.00 EUR on 3 December 2026.\n- Fee 10.00 EUR\n- Locker 3.00 EUR"));
     }
 
     #[test]

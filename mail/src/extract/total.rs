@@ -53,7 +53,11 @@ const WRITTEN_UNITS: [&str; 12] = [
 /// Lines around an amount in which it may be asked for.
 const MAX_ASKED_BESIDE: usize = 4;
 /// Words for all of something, beside its amount.
-const IN_ALL: [&str; 14] = [
+const IN_ALL: [&str; 18] = [
+    "all in",
+    "all told",
+    "alles in allem",
+    "zusammen",
     "in all",
     "in total",
     "altogether",
@@ -140,6 +144,9 @@ impl<'t> Totals<'t> {
     ) -> Self {
         let mut found: Vec<(usize, Money, bool)> = Vec::new();
         for (at, (line, marks)) in lines.iter().zip(marks).enumerate() {
+            if explains_above(lines, at, currencies) {
+                continue;
+            }
             for piece in marks.pieces.iter().filter(|piece| piece.manner != Manner::Aside) {
                 let counted = line.shown.get(piece.start..piece.end).unwrap_or_default();
                 // `2 x 6.00 EUR = 12.00 EUR`
@@ -261,6 +268,9 @@ impl<'t> Totals<'t> {
             Some(Scheduled::Unclear) => return Some(Err(Refusal::AmbiguousAmount)),
             None => {}
         }
+        if let Some(read) = self.told_to_pay().filter(|_| own.is_none()) {
+            return Some(read);
+        }
         let whole = self.whole(words, own.is_some());
         match self.asked().filter(|_| own.is_none()).map(amount) {
             // What is asked for is no other than the whole.
@@ -313,7 +323,8 @@ impl<'t> Totals<'t> {
         {
             return Some(Ok(left));
         }
-        self.instalment(self.on_a_day(whole.map(amount))).or_else(|| self.demanded())
+        let read = self.instalment(self.on_a_day(whole.map(amount)));
+        read.or_else(|| self.demanded()).or_else(|| self.told_demand())
     }
 
     /// Behind the first label of what is left to pay that has an amount: as an entry, or else in a sentence.
@@ -424,7 +435,13 @@ impl<'t> Totals<'t> {
     }
 
     fn behind_owed(&self, label: &Label) -> Vec<Candidate> {
-        self.candidates(label, Which::Any, true)
+        let mut candidates = self.candidates(label, Which::Any, true);
+        // `Open from previous months: 0.00 EUR` says nothing of this one.
+        let is_of_before = |line: usize| self.lines.get(line).is_some_and(|line| line.has_any(&self.base.apart));
+        candidates.retain(|candidate| {
+            !candidate.read.is_ok_and(|owed| owed.minor_units() == 0) || !is_of_before(candidate.line)
+        });
+        candidates
     }
 
     fn behind(&self, label: &Label, which: Which) -> Vec<Candidate> {
@@ -875,7 +892,7 @@ impl<'t> Totals<'t> {
     /// What is left of an amount, if the row below it says what was paid of it, and the one below that comes to the
     /// rest: `for the year 409.00`, `paid in advance 195.00`, `balance 214.00`.
     fn left_below(&self, total: Money, line: usize) -> Option<(Money, usize)> {
-        let taken = self.lasts().get(line + 1).copied().flatten()?;
+        let taken = self.lasts().get(line + 1).copied().flatten().filter(|_| !self.asks_for_deposit())?;
         let says_taken = self.marks.get(line + 1).is_some_and(Marks::has_carried)
             && self.lines.get(line + 1).is_some_and(|line| line.is_row() || line.words() <= ENTRY_WORDS);
         let [(_, left)] = self.amounts_of(line + 2) else { return None };
@@ -1082,6 +1099,19 @@ fn multiplied(row: &str, currencies: Currencies) -> Option<&str> {
     (multiplies && !amount::amounts(last, currencies).is_empty()).then_some(last)
 }
 
+/// Whether a line only says how the amount of the line above it is made: `Plan 36.00 EUR`, and below it `3 x 12.00 EUR`.
+pub(super) fn explains_above(lines: &[Line], at: usize, currencies: Currencies) -> bool {
+    let (Some(line), Some(above)) = (lines.get(at), at.checked_sub(1).and_then(|above| lines.get(above))) else {
+        return false;
+    };
+    let is_sign = |word: &str| matches!(word, "x" | "X" | "×" | "@" | "à");
+    let multiplies = || line.shown.split_whitespace().any(is_sign);
+    match (amount::amounts(&line.shown, currencies).as_slice(), amount::amounts(&above.shown, currencies).last()) {
+        ([each], Some(all)) => multiplies() && is_product(&line.shown, *each, *all),
+        _ => false,
+    }
+}
+
 /// Whether one amount is the other times a number that stands before it in the text.
 fn is_product(text: &str, each: Money, all: Money) -> bool {
     let counts = text.split(|c: char| !c.is_alphanumeric()).filter_map(|word| word.parse::<i64>().ok());
@@ -1269,6 +1299,12 @@ mod tests {
         }
         // What comes of a multiplication is the entry.
         assert_all(&["Lessons, 2 x 30.00 EUR\t12.00 EUR\nTotal\t12.00 EUR"], Some(Ok("12.00 EUR")));
+    }
+
+    #[test]
+    fn a_line_that_multiplies_explains_the_amount_above_it() {
+        let text = "12.00 EUR\nPlan\t18.00 EUR\nQty 3 x 6.00 EUR\nDiscount\t-6.00 EUR\nTotal\t12.00 EUR";
+        assert_all(&[text], Some(Ok("12.00 EUR")));
     }
 
     #[test]
