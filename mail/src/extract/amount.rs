@@ -113,6 +113,8 @@ const BEFORE_DATES: [&str; 18] = [
     "by", "on", "until", "before", "from", "to", "bis", "am", "zum", "vom", "au", "le", "du", "el", "al", "del",
     "hasta", "dia",
 ];
+/// Words before the time of a day, which without a currency looks like an amount.
+const BEFORE_TIMES: [&str; 6] = ["ore", "alle", "dalle", "um", "om", "kl"];
 /// Between two amounts of which something is one or anything between them.
 const UNTIL: [&str; 6] = ["to", "bis", "à", "a", "tot", "até"];
 /// Different amounts of three digits behind a sign that prove that it stands between thousands.
@@ -594,7 +596,9 @@ impl Number<'_> {
         let is_glued = self.is_chained || before.ends_with(|c: char| c.is_alphanumeric() || c == '#');
         let word = before.split(|c: char| !c.is_alphabetic()).rfind(|word| !word.is_empty()).unwrap_or_default();
         let is_dated = BEFORE_DATES.contains(&word.to_lowercase().as_str());
-        is_grouped && is_free && !is_glued && !is_dated
+        // `Ore 24.00`
+        let is_time = BEFORE_TIMES.contains(&word.to_lowercase().as_str()) && number.len() <= "24.00".len();
+        is_grouped && is_free && !is_glued && !is_dated && !is_time
     }
 }
 
@@ -677,7 +681,7 @@ fn marked(before: &str, number: &str, after: &str, currencies: Currencies) -> Op
         (Some((a, _)), Some(b)) if a != b => return Some(refused(Refusal::Currency)),
         // `Total - EUR 12,00`: a dash with a space behind it separates, but not one that a cell begins with.
         (Some((currency, rest)), _) => (currency, minus(rest) || minus(left) || is_cell_of_minus(rest)),
-        (None, Some(currency)) => (currency, minus(left) && before.ends_with(['-', '\u{2212}', '\u{2013}'])),
+        (None, Some(currency)) => (currency, minus(before) || is_cell_of_minus(before)),
         (None, None) => return None,
     };
     // `CR` behind an amount is a credit.

@@ -32,8 +32,19 @@ const APART: usize = 12;
 
 /// Whether the words at a place are said as a fact.
 pub(super) fn is_asserted(line: &Line, found: Found) -> bool {
+    !is_denied(line, found) && !is_supposed(last_sentence(line.before(found)))
+}
+
+/// Whether a text has a word by which something is only supposed; `dès lors` is none.
+pub(super) fn is_supposed(text: &str) -> bool {
     let condition = &Templates::any_language().condition;
-    !is_denied(line, found) && !words(last_sentence(line.before(found))).any(|word| is_one(condition, word))
+    let mut all = words(text).peekable();
+    while let Some(word) = all.next() {
+        if is_one(condition, word) && !all.peek().is_some_and(|next| folded(next) == "lors") {
+            return true;
+        }
+    }
+    false
 }
 
 /// Whether the words at a place are denied: shortly before, or by the word that their clause begins with.

@@ -384,6 +384,14 @@ mod tests {
     }
 
     #[test]
+    fn preformatted_text_keeps_its_lines_and_spaces() {
+        let html = "a  b<pre>\nPower    10.00\nTotal    <b>12.00</b>&nbsp;EUR\n</pre>c  d\ne";
+        let text = visible(html);
+        let lines: Vec<_> = text.lines().filter(|line| !line.trim().is_empty()).collect();
+        assert_eq!(lines, ["a b", "Power    10.00", "Total    12.00 EUR", "c d e"]);
+    }
+
+    #[test]
     fn a_term_and_its_value_are_a_row() {
         for html in ["<dl><dt>Due</dt> <dd>12.00</dd></dl>e", "<dl><dt><b>Due</b><dd>12.00<dt>e</dl>"] {
             assert_eq!(

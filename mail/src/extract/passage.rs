@@ -1,7 +1,7 @@
 //! Sentences of a text, over the lines that they are wrapped over, and how they say the amounts in them.
 
 use crate::extract::amount;
-use crate::extract::assertion::{is_asserted, says_together, sentences};
+use crate::extract::assertion::{is_asserted, is_supposed, says_together, sentences};
 use crate::extract::dates::is_month;
 use crate::extract::label::{Label, Labels};
 use crate::extract::line::{Found, GAP, Line, folded, goes_on, line};
@@ -118,7 +118,7 @@ fn manner(sentence: &Line) -> Manner {
             || all.apart_together.iter().any(|pair| says_together(sentence, pair))
             || is_later(sentence, all)
     };
-    let is_supposed = || words(&sentence.shown).any(|word| is_one(&all.condition, word));
+    let is_supposed = || is_supposed(&sentence.shown);
     let is_linked_sum = |label: &Label| {
         sentence.may_have(label)
             && !all.instalment.iter().any(|other| other.folded == label.folded)

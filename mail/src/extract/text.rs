@@ -141,7 +141,7 @@ const AGREED: [&str; 22] = [
     "geaccepteerd",
 ];
 /// Words within which that is said.
-const AGREED_WITHIN: usize = 4;
+const AGREED_WITHIN: usize = 5;
 /// Digits that a number of an account in the form of an IBAN has at least.
 const ACCOUNT_DIGITS: usize = 12;
 /// Digits of the number of an account, at least.
@@ -1306,6 +1306,20 @@ mod tests {
         // Rows that come to it say whose it is as well, and what is left of the number of a card.
         assert!(read("Hall 10.00 EUR\nTea 2.00 EUR\nYou owe 12.00 EUR\nPlease pay by 3 December 2026."));
         assert!(read("We will debit 12.00 EUR from your card ending in 4711 on 3 December 2026."));
+    }
+
+    #[test]
+    fn items_of_a_bill_and_what_was_agreed_on_leave_no_choice() {
+        for text in [
+            "Amount to pay 12.00 EUR\nThe quote approved by the board was 90.00 EUR",
+            "Bookkeeping\t8.00 EUR\nPayslip\t4.00 EUR\nTotal\t12.00 EUR",
+            "Amount to pay: 12.00 EUR\nThank you for your payment of 9.00 EUR",
+        ] {
+            assert_eq!(read(text), Some(Ok("12.00 EUR".into())), "{text}");
+        }
+        for text in ["Quote\nTotal 12.00 EUR", "Amount to pay: 12.00 EUR\nThank you for your payment of 12.00 EUR"] {
+            assert_eq!(read(text), None, "{text}");
+        }
     }
 
     #[test]

@@ -12,7 +12,7 @@
 //! ```
 
 use crate::extract::amount::{self, Currencies, Signed};
-use crate::extract::assertion::{is_asserted, sentences};
+use crate::extract::assertion::{is_asserted, is_denied, sentences};
 use crate::extract::dates::{Order, names_day};
 use crate::extract::label::{Label, Labels};
 use crate::extract::line::{Column, Found, GAP, Line, folded, line};
@@ -455,7 +455,10 @@ impl<'t> Totals<'t> {
             if !line.may_have(label) {
                 continue;
             }
-            let is_meant = |found: &Found| !marks.qualify(line, *found) && !marks.is_aside(*found);
+            // `Not at your expense`
+            let is_meant = |found: &Found| {
+                !marks.qualify(line, *found) && !marks.is_aside(*found) && !(is_owed && is_denied(line, *found))
+            };
             let Some(found) = line.places(label).find(is_meant) else { continue };
             let is_wanted = match which {
                 Which::Any => true,
@@ -894,7 +897,7 @@ impl<'t> Totals<'t> {
             && self.lines.get(line + 1).is_some_and(|line| line.is_row() || line.words() <= ENTRY_WORDS);
         let [(_, left)] = self.amounts_of(line + 2) else { return None };
         let is_rest = taken.money.checked_add(*left) == Ok(total);
-        (says_taken && is_rest && left.minor_units() > 0).then_some((*left, line + 2))
+        (says_taken && is_rest && left.minor_units() > 0 && !self.asks_for_deposit()).then_some((*left, line + 2))
     }
 
     /// The same, of the largest amount.
@@ -1408,6 +1411,45 @@ mod tests {
         // What an insurer pays may have been taken away.
         let divided = "Total 12.00 EUR\nFund of the town 7.00 EUR\nRest 5.00 EUR\nTransfer: 5.00 EUR";
         assert_ne!(read(divided), Some(Ok("12.00 EUR".into())));
+    }
+
+    #[test]
+    fn what_is_left_may_stand_below_what_was_paid() {
+        for text in [
+            "Amount due for the year 20.00 EUR\nDeposit asked for before 8.00 EUR\nBalance 12.00 EUR",
+            "Sum of all parts 20.00 EUR\nParts already paid 8.00 EUR\nThis part 12.00 EUR",
+        ] {
+            assert_eq!(read(text), Some(Ok("12.00 EUR".into())), "{text}");
+        }
+        let other = "Amount due for the year 20.00 EUR\nDeposit asked for before 8.00 EUR\nBalance 11.00 EUR";
+        assert_ne!(read(other), Some(Ok("11.00 EUR".into())));
+    }
+
+    #[test]
+    fn sentences_say_sums_in_many_ways() {
+        for text in [
+            "Hello Kim, the boiler was 10.00 EUR and the pipe 1.50 EUR, with the tax it is 12.00 EUR in all.",
+            "Quindi in tutto fanno 12,00 EUR",
+            "You bring 2.00 EUR for the bus. So 12.00 EUR to be paid remain from your side.",
+            "Le pido una provisión de fondos por importe de SETECIENTOS DOCE EUROS (12,00 €), que deberá hacer efectiva pronto.",
+        ] {
+            let text = &format!("{text}\nPlease transfer it by 3 December 2026");
+            assert_eq!(
+                crate::extract::words("Your invoice", text)
+                    .and_then(Result::ok)
+                    .map(|bill| bill.amount.to_string())
+                    .as_deref(),
+                Some("12.00 EUR"),
+                "{text}"
+            );
+        }
+        assert_ne!(read("It is 12.00 EUR in all.\nContract value 48.00 EUR"), Some(Ok("12.00 EUR".into())));
+    }
+
+    #[test]
+    fn what_is_denied_to_be_owed_is_not() {
+        let text = "Amount due 12.00 EUR\nPaid by the town (not at your expense, no amount due): 48.00 EUR";
+        assert_eq!(read(text), Some(Ok("12.00 EUR".into())));
     }
 
     #[test]
