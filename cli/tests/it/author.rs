@@ -161,6 +161,37 @@ fn dev_works_only_where_a_buyer_would_be_served() {
     assert!(works && text.contains("which it requests from inside"), "{text}");
 }
 
+/// What `dev` sells is no publication: the user's home hears nothing of it, and need not be there.
+#[test]
+fn dev_touches_nothing_outside_the_project() {
+    let stage = Stage::new();
+    let (works, text) = dev(&stage, "(i32.const 1024)", PROJECT);
+    assert!(works && !text.contains("warning"), "{text}");
+    assert!(!stage.path("publisher").exists(), "no home is made");
+    stage.succeed("publisher", &["keygen"]);
+    let home = || {
+        let entries = fs::read_dir(stage.path("publisher")).expect("a home").flatten();
+        let mut names: Vec<_> = entries.map(|entry| entry.file_name()).collect();
+        names.sort();
+        names
+    };
+    let before = home();
+    let (works, text) = dev(&stage, "(i32.const 1024)", PROJECT);
+    assert!(works, "{text}");
+    assert_eq!(home(), before);
+}
+
+/// The throw-away store sells in what the project asks for: nobody could tell it otherwise.
+#[test]
+fn dev_sells_in_the_currencies_of_the_project() {
+    let stage = Stage::new();
+    let (works, text) = dev(&stage, "(i32.const 1024)", &PROJECT.replace("0.50 EUR", "0.99 ZAR"));
+    assert!(works && text.contains("0.99 ZAR"), "{text}");
+    // One that does not exist is the project's mistake.
+    let (works, text) = dev(&stage, "(i32.const 1024)", &PROJECT.replace("0.50 EUR", "0.99 ZZZ"));
+    assert!(!works && text.contains("portcullis.toml"), "{text}");
+}
+
 /// A module with a custom section that an SDK would have written.
 fn with_uses(mut module: Vec<u8>, lines: &str) -> Vec<u8> {
     let name = "portcullis:uses";
