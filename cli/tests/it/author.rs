@@ -271,12 +271,29 @@ fn a_title_follows_the_count_and_a_version_is_withdrawn_and_restored() {
     assert!(text.contains("portcullis restore acme/sketch@1.0.0"), "{text}");
     let (code, text) = said("user", &run);
     assert_ne!(code, Some(0), "it is withdrawn");
-    assert!(text.contains("the wrong lake") && text.contains("portcullis install acme/sketch"), "{text}");
+    assert!(text.contains("the wrong lake") && text.contains("ask its publisher, acme"), "{text}");
+    assert!(!text.contains("portcullis install"), "nothing is there to install: {text}");
+    let (_, text) = said("user", &["inspect", "acme/sketch"]);
+    assert!(text.contains("it was withdrawn") && !text.contains("  sells it"), "{text}");
+    let (_, text) = said("publisher", &["price", "acme/sketch"]);
+    assert!(text.contains("every version was withdrawn") && text.contains("portcullis restore"), "{text}");
+    assert!(!text.contains("no offers"), "{text}");
+    stage.succeed("user", &["--json", "inspect", "acme/sketch"]);
+    stage.succeed("publisher", &["--json", "price", "acme/sketch"]);
     assert_eq!(said("publisher", &[&withdraw[..], &["--yes"]].concat()).0, Some(1), "it is already");
     let (code, text) = said("publisher", &["restore", "acme/sketch@1.0.0"]);
     assert_eq!(code, Some(0), "{text}");
     assert_eq!(said("user", &run).0, Some(0), "as before");
     assert_eq!(said("publisher", &["restore", "acme/sketch@1.0.0"]).0, Some(1));
+    let (_, text) = said("user", &["inspect", "acme/sketch"]);
+    assert!(text.contains("  sells it"), "{text}");
+    // Of a version that is not sold any more, the one that is.
+    stage.publish("1.1.0");
+    stage.succeed("publisher", &[&withdraw[..], &["--yes"]].concat());
+    for arguments in [&run[..], &["install", "acme/sketch@1.0.0"]] {
+        let (code, text) = said("user", arguments);
+        assert!(code == Some(31) && text.contains("`portcullis install acme/sketch@1.1.0`"), "{arguments:?}: {text}");
+    }
 }
 
 #[test]
