@@ -170,7 +170,7 @@ pub(crate) async fn without_a_store(client: &Client, path: &Path) -> Option<Fail
     let sealed = open(path).ok()?;
     let signed = sealed.signed();
     if let Some((what, fix)) = standing::published(signed, &AtStore::ask_all(client, signed).await) {
-        return Some(Failure::new(format!("`{}`: {what}", path.display()), fix));
+        return Some(Failure::new(what, fix));
     }
     let manifest = signed.manifest();
     let by: Vec<&str> = signed.countersignatures().iter().map(|by| by.iss.as_str()).collect();

@@ -90,7 +90,7 @@ pub(crate) fn published(signed: &SignedManifest, stores: &[AtStore]) -> Option<(
     let name = format!("{}/{name}", publisher.name);
     if let Some(AtStore { server, .. }) = at(Standing::Sold) {
         let what = format!(
-            "{server} sells it, from a copy of its own: this file is as it was sealed, without the store's \
+            "{server} sells it from a copy of its own; this file is as it was sealed, without the store's \
              countersignature"
         );
         let fix = format!("take the store's copy: `portcullis install {name}@{version}`; then name it `{name}`");
