@@ -31,11 +31,13 @@ use std::process::ExitCode;
 
 use crate::context::Context;
 use crate::failure::Failure;
+use crate::screen::hint;
 use crate::screen::output::Screen;
 
 fn main() -> ExitCode {
     let json = std::env::args_os().take_while(|argument| argument != "--").any(|argument| argument == "--json");
     let screen = Screen::new(json);
+    hint::follow(std::env::args_os(), verbs::headings().into_iter().flat_map(|(_, verbs)| verbs));
     let code = match verbs::read() {
         Ok(cli) => {
             let context = Context::new(screen, cli.home.clone());

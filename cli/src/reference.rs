@@ -29,8 +29,9 @@ Written from the program itself; a test holds this page to it. `portcullis help 
   question, and gets what is typed under it: `portcullis` never asks for a password. Without a terminal nothing is asked
   and the answer is no: say `--yes`, for `login` `--fingerprint`, for `run` `--max-spend`. `buy --yes --max-spend
   2.50EUR` buys if the price is not above that. On Windows nothing is asked yet.
-- **Signing in.** Where you are signed in already, `login` says as whom, and changes nothing, unless `--label` gives
-  this terminal another name. To sign in as somebody else, `logout` first.
+- **Signing in.** If you are signed in already, `login` says as whom, and changes nothing. If `--label` names the
+  terminal otherwise than the store does, you approve that in a browser, as a sign-in. To sign in as somebody else,
+  `logout` first.
 - **Files.** `-o FILE` appears under its name when it is whole, and keeps the permissions of the file that it replaces.
   Links are followed; devices, pipes and sockets are written through. A full disk is an error. If the reader of standard
   output goes away (`| head`), the command ends quietly with 141.
@@ -40,7 +41,8 @@ Written from the program itself; a test holds this page to it. `portcullis help 
 - **Names.** `publisher/name`, `publisher/name@version`; the publisher may be left out of what is installed. `inspect`
   and `run` take `publisher/name` of what a store sells, too. What begins with `.` or `/`, or ends in `.wasm`, is a
   file. `run FILE` refuses one that the key pinned for its publisher does not stand for, and one that is older than what
-  was used before.
+  was used before. A file that `seal` wrote stays without a store's countersignature when it is published: what is
+  installed and run is the store's own copy of it, by its name, or as a file that came from the store.
 - **Rights** are taken in this order, whatever their age: what is free; what is for good, and a rental that was started,
   of which nothing is taken; a rental that was not, whose time begins with that, those that end first before others;
   uses, the oldest first; and the balance last, of which money is taken only for an offer that you agreed to. What ends
@@ -49,7 +51,8 @@ Written from the program itself; a test holds this page to it. `portcullis help 
   `{width: 640}`, `some(1)`. `@FILE` stands for the bytes of a file. Bytes that a function gives go to `-o FILE`, or raw
   to standard output where that is no terminal.
 - **Home.** Keys, pinned stores and installed resources lie in `--home DIR`, else `PORTCULLIS_HOME`, else the platform's
-  folder for such data. Keys are readable by their owner only. Checking or sealing a file needs no home.
+  folder for such data. Keys are readable by their owner only. Checking or sealing a file needs no home. A command
+  that was given `--home` names it in the commands that it advises.
 - **Stores.** A name that stores which you trust give to different publishers is taken from none of them until you say
   which: `--server URL`. What is installed keeps its store.
 - **Proxy.** `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY` count, as for curl; servers on this machine are reached directly.
@@ -57,11 +60,12 @@ Written from the program itself; a test holds this page to it. `portcullis help 
   `PORTCULLIS_CACHE_SIZE` says (`64M`, `2G`, `0` for none).
 - **Streams.** `run publisher/name` of what is not installed keeps what has arrived, as ciphertext, in the folder
   `streams` there, 2 GiB at most. `cache` shows both, `cache clear` removes both.
-- **`dev`** looks for `portcullis-server` beside `portcullis`, or at `PORTCULLIS_SERVER_BIN`. **`build`** uses the
-  installed Rust where it has the target `wasm32-unknown-unknown`, else the one that `cargo xtask setup` unpacked;
-  `PORTCULLIS_GUEST_TOOLCHAIN` (`rustup`, `debian`, or a folder) chooses. A guest in another language is built as that
-  language says (`new --language`). A core module that does not describe its world gets the one of the project's folder
-  `wit/`.
+- **`dev`** leaves your home alone: its store, keys and sales are gone when it ends. That store sells in the currencies
+  of the project's prices. It looks for `portcullis-server` beside `portcullis`, or at `PORTCULLIS_SERVER_BIN`.
+- **`build`** uses the installed Rust if it has the target `wasm32-unknown-unknown`, else the one that `cargo xtask
+  setup` unpacked; `PORTCULLIS_GUEST_TOOLCHAIN` (`rustup`, `debian`, or a folder) chooses. A guest in another language is
+  built as that language says (`new --language`). A core module that does not describe its world gets the one of the
+  project's folder `wit/`.
 ";
 
 /// The whole page.

@@ -35,7 +35,7 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("whoami", "portcullis whoami"),
     ("terminals", "portcullis terminals\nportcullis terminals revoke TERMINAL"),
     ("search", "portcullis search alpine lake\nportcullis search --kind picture"),
-    ("install", "portcullis install lumen/alpine-lake\nportcullis install ./alpine-lake-1.0.0.sealed.wasm"),
+    ("install", "portcullis install lumen/alpine-lake\nportcullis install ./Downloads/alpine-lake.sealed.wasm"),
     ("buy", "portcullis buy lumen/alpine-lake --operation view\nportcullis buy lumen/alpine-lake --offer ID --yes"),
     ("cancel", "portcullis cancel ORDER-ID"),
     (

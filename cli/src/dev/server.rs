@@ -1,8 +1,9 @@
 //! A billing server for a minute: `portcullis-server` as a child process on a free loopback port, its data in a
 //! temporary folder. Dropped, it is stopped and gone.
 
-use portcullis_protocol::Origin;
+use portcullis_protocol::{Currency, Origin};
 use serde::Deserialize;
+use std::collections::BTreeSet;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -12,6 +13,8 @@ use crate::failure::{Failure, OrFail as _, Outcome};
 
 /// Names the server's program, if it does not lie beside this one.
 const VARIABLE: &str = "PORTCULLIS_SERVER_BIN";
+/// The setting of a server that says in what it sells.
+const CURRENCIES: &str = "PORTCULLIS_SERVER_CURRENCIES";
 /// How long it may take to listen: it opens a database and makes a few keys.
 const START: Duration = Duration::from_secs(30);
 
@@ -28,8 +31,8 @@ struct Made {
 }
 
 impl Server {
-    /// Makes one in `dir` and starts it.
-    pub(crate) fn start(dir: &Path) -> Outcome<Self> {
+    /// Makes one in `dir` and starts it. It sells in these currencies.
+    pub(crate) fn start(dir: &Path, currencies: &BTreeSet<Currency>) -> Outcome<Self> {
         let Program { path: program, is_named } = Program::find()?;
         let mut fix = format!("run `{} init` by hand and see what it says", program.display());
         if is_named {
@@ -52,6 +55,10 @@ impl Server {
         let mut serve = clean(&program);
         // A pipe that ends with this process, however it ends.
         serve.args(["serve", "--stop-with-input", "--dir"]).arg(dir).arg("--ready-file").arg(&ready);
+        if !currencies.is_empty() {
+            let codes: Vec<&str> = currencies.iter().map(Currency::as_str).collect();
+            serve.env(CURRENCIES, codes.join(","));
+        }
         let child = serve.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(log).spawn();
         let mut server = Self { child: child.or_fail("start the server", &fix)?, origin: made.origin };
         let begun = Instant::now();

@@ -1,16 +1,19 @@
 //! What is installed: each file there, and right to the last byte.
 
-use portcullis_host::{Client, ClientError, StateError};
+use portcullis_host::{Client, ClientError, Installed, StateError};
+use portcullis_protocol::Origin;
+use std::collections::HashSet;
 
 use super::Finding;
 use crate::failure::Failure;
+use crate::resource::standing::{AtStore, Standing};
 use crate::screen::output::size;
 use crate::screen::shell::quoted;
 
 const AREA: &str = "resource";
 const CHECK: &str = "file";
 
-/// All of them.
+/// All of them: whether each is whole, and whether its store still sells it.
 pub(super) async fn examine(client: &Client) -> Vec<Finding> {
     let library = client.library();
     let entries = match library.entries() {
@@ -20,7 +23,7 @@ pub(super) async fn examine(client: &Client) -> Vec<Finding> {
     if entries.is_empty() {
         return vec![Finding::ok(AREA, "installed", "nothing is installed")];
     }
-    let mut findings = Vec::new();
+    let (mut findings, mut silent) = (Vec::new(), HashSet::new());
     for portcullis_host::LibraryEntry { name, installed, .. } in entries {
         let finding = match installed {
             Err(StateError::Damaged { path }) => Finding::wrong(
@@ -31,6 +34,7 @@ pub(super) async fn examine(client: &Client) -> Vec<Finding> {
             ),
             Err(error) => Finding::failed(AREA, CHECK, &Failure::from(error)),
             Ok(installed) => {
+                findings.extend(withdrawn(client, &installed, &mut silent).await);
                 let again = format!("portcullis install {name}@{}", installed.version);
                 match library.check(&installed).await {
                     Ok(()) => {
@@ -46,4 +50,27 @@ pub(super) async fn examine(client: &Client) -> Vec<Finding> {
         findings.push(finding.of(name));
     }
     findings
+}
+
+/// One that its store does not sell any more: it is not run, either. Stores that do not answer are asked once.
+async fn withdrawn(client: &Client, installed: &Installed, silent: &mut HashSet<Origin>) -> Option<Finding> {
+    let Installed { publisher, name, version, digest, server, .. } = installed;
+    if silent.contains(server) {
+        return None;
+    }
+    let Ok(store) = AtStore::ask(client, server, (publisher, name, *digest)).await else {
+        silent.insert(server.clone());
+        return None;
+    };
+    let finding = (store.standing == Standing::Withdrawn).then(|| {
+        let what = format!("{version} was withdrawn at {server}: it does not run any more");
+        let mend = match store.newest() {
+            Some(newest) => format!("portcullis install {publisher}/{name}@{newest}"),
+            None => {
+                format!("portcullis remove {publisher}/{name}; or ask its publisher, {publisher}, to sell it again")
+            }
+        };
+        Finding::wrong(AREA, "sold", what, mend)
+    });
+    finding.map(|finding| finding.of(format!("{publisher}/{name}")))
 }

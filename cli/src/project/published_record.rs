@@ -53,9 +53,17 @@ impl PublishedRecord {
     /// The digests that were published under this name, wherever: a digest names publisher, resource and version. What
     /// cannot be read is not in it, and is asked about.
     pub(crate) fn digests(&self, publisher: &PublisherName) -> HashSet<Digest> {
-        let Ok(file) = File::open(&self.path) else { return HashSet::new() };
-        let lines = BufReader::new(file.take(MAX_FILE)).split(b'\n').map_while(Result::ok);
-        let versions = lines.filter_map(|line| serde_json::from_slice::<PublishedVersion>(&line).ok());
-        versions.filter(|version| version.publisher == *publisher).map(|version| version.digest).collect()
+        self.versions().filter(|version| version.publisher == *publisher).map(|version| version.digest).collect()
+    }
+
+    /// The stores at which this was published.
+    pub(crate) fn stores(&self, digest: &Digest) -> HashSet<Origin> {
+        self.versions().filter(|version| version.digest == *digest).map(|version| version.server).collect()
+    }
+
+    fn versions(&self) -> impl Iterator<Item = PublishedVersion> {
+        let file = File::open(&self.path).ok();
+        let lines = file.into_iter().flat_map(|file| BufReader::new(file.take(MAX_FILE)).split(b'\n'));
+        lines.map_while(Result::ok).filter_map(|line| serde_json::from_slice(&line).ok())
     }
 }

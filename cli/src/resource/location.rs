@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use crate::context::Context;
 use crate::failure::{Failure, Outcome};
 use crate::resource::publisher_key::PublisherKey;
+use crate::resource::standing::{self, AtStore};
 use crate::resource::target::{Name, Target};
 use crate::screen::output::{size, style};
 use crate::screen::progress::moved;
@@ -130,15 +131,20 @@ fn target_path(publisher: Option<&PublisherName>, name: &ResourceName) -> String
 /// Why a store does not give a resource out. One whose versions were all withdrawn is not sold, and not unknown; nor is
 /// one that has other versions.
 pub(crate) async fn not_there(client: &Client, source: &InstallSource, error: ClientError) -> Failure {
-    if let (ClientError::NotFound(_), InstallSource::Store { server, publisher, name, version }) = (&error, source)
+    let is_withdrawn = matches!(&error, ClientError::Refused(refused) if refused.reason == Reason::ResourceWithdrawn);
+    let InstallSource::Store { server, publisher, name, version } = source else { return advise(error) };
+    if (is_withdrawn || matches!(error, ClientError::NotFound(_)))
         && let Ok(server) = server.clone().map_or_else(|| client.default_server(), Ok)
         && let Ok(listing) = client.store(&server).entry(publisher, name).await
         && !listing.versions.is_empty()
     {
-        if listing.newest().is_none() {
+        let Some(newest) = listing.newest() else {
             let what = format!("every version of {publisher}/{name} was withdrawn at {server}");
             return Failure::refusal(Reason::ResourceWithdrawn, what)
-                .with_fix(format!("ask its publisher, {publisher}; `portcullis receipts` shows what you paid for"));
+                .with_fix(standing::instead(publisher, name, None));
+        };
+        if is_withdrawn {
+            return advise(error).with_fix(standing::instead(publisher, name, Some(&newest.version)));
         }
         if let Some(version) = version.as_ref().filter(|version| listing.version(version).is_none()) {
             return no_such_version(&listing, version);
@@ -202,11 +208,14 @@ pub(crate) fn installed(client: &Client, name: &Name) -> Outcome<Installed> {
     }
 }
 
-/// Why a sealed file is of no use here: no store has countersigned it, or only stores that this terminal does not
-/// trust. `None` if it cannot be read.
-pub(crate) fn without_a_store(path: &Path) -> Option<Failure> {
+/// Why a sealed file is of no use here: no store has countersigned it, only another copy of it, or only stores that this
+/// terminal does not trust. `None` if it cannot be read.
+pub(crate) async fn without_a_store(client: &Client, path: &Path) -> Option<Failure> {
     let sealed = open(path).ok()?;
     let signed = sealed.signed();
+    if let Some((what, fix)) = standing::published(signed, &AtStore::ask_all(client, signed).await) {
+        return Some(Failure::new(what, fix));
+    }
     let manifest = signed.manifest();
     let by: Vec<&str> = signed.countersignatures().iter().map(|by| by.iss.as_str()).collect();
     let (name, file) = (format!("{}/{}", manifest.publisher.name, manifest.name), path.display());

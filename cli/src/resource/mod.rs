@@ -4,5 +4,6 @@ pub(crate) mod destination;
 pub(crate) mod invocation;
 pub(crate) mod location;
 pub(crate) mod publisher_key;
+pub(crate) mod standing;
 pub(crate) mod target;
 pub(crate) mod usage;

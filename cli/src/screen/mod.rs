@@ -1,6 +1,7 @@
 //! The screen: what the command prints, and what it asks.
 
 pub(crate) mod consent;
+pub(crate) mod hint;
 pub(crate) mod moment;
 pub(crate) mod output;
 pub(crate) mod progress;

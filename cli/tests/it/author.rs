@@ -161,6 +161,37 @@ fn dev_works_only_where_a_buyer_would_be_served() {
     assert!(works && text.contains("which it requests from inside"), "{text}");
 }
 
+/// What `dev` sells is no publication: the user's home hears nothing of it, and need not be there.
+#[test]
+fn dev_touches_nothing_outside_the_project() {
+    let stage = Stage::new();
+    let (works, text) = dev(&stage, "(i32.const 1024)", PROJECT);
+    assert!(works && !text.contains("warning"), "{text}");
+    assert!(!stage.path("publisher").exists(), "no home is made");
+    stage.succeed("publisher", &["keygen"]);
+    let home = || {
+        let entries = fs::read_dir(stage.path("publisher")).expect("a home").flatten();
+        let mut names: Vec<_> = entries.map(|entry| entry.file_name()).collect();
+        names.sort();
+        names
+    };
+    let before = home();
+    let (works, text) = dev(&stage, "(i32.const 1024)", PROJECT);
+    assert!(works, "{text}");
+    assert_eq!(home(), before);
+}
+
+/// The throw-away store sells in what the project asks for: nobody could tell it otherwise.
+#[test]
+fn dev_sells_in_the_currencies_of_the_project() {
+    let stage = Stage::new();
+    let (works, text) = dev(&stage, "(i32.const 1024)", &PROJECT.replace("0.50 EUR", "0.99 ZAR"));
+    assert!(works && text.contains("0.99 ZAR"), "{text}");
+    // One that does not exist is the project's mistake.
+    let (works, text) = dev(&stage, "(i32.const 1024)", &PROJECT.replace("0.50 EUR", "0.99 ZZZ"));
+    assert!(!works && text.contains("portcullis.toml"), "{text}");
+}
+
 /// A module with a custom section that an SDK would have written.
 fn with_uses(mut module: Vec<u8>, lines: &str) -> Vec<u8> {
     let name = "portcullis:uses";
@@ -240,12 +271,29 @@ fn a_title_follows_the_count_and_a_version_is_withdrawn_and_restored() {
     assert!(text.contains("portcullis restore acme/sketch@1.0.0"), "{text}");
     let (code, text) = said("user", &run);
     assert_ne!(code, Some(0), "it is withdrawn");
-    assert!(text.contains("the wrong lake") && text.contains("portcullis install acme/sketch"), "{text}");
+    assert!(text.contains("the wrong lake") && text.contains("ask its publisher, acme"), "{text}");
+    assert!(!text.contains("portcullis install"), "nothing is there to install: {text}");
+    let (_, text) = said("user", &["inspect", "acme/sketch"]);
+    assert!(text.contains("it was withdrawn") && !text.contains("  sells it"), "{text}");
+    let (_, text) = said("publisher", &["price", "acme/sketch"]);
+    assert!(text.contains("every version was withdrawn") && text.contains("portcullis restore"), "{text}");
+    assert!(!text.contains("no offers"), "{text}");
+    stage.succeed("user", &["--json", "inspect", "acme/sketch"]);
+    stage.succeed("publisher", &["--json", "price", "acme/sketch"]);
     assert_eq!(said("publisher", &[&withdraw[..], &["--yes"]].concat()).0, Some(1), "it is already");
     let (code, text) = said("publisher", &["restore", "acme/sketch@1.0.0"]);
     assert_eq!(code, Some(0), "{text}");
     assert_eq!(said("user", &run).0, Some(0), "as before");
     assert_eq!(said("publisher", &["restore", "acme/sketch@1.0.0"]).0, Some(1));
+    let (_, text) = said("user", &["inspect", "acme/sketch"]);
+    assert!(text.contains("  sells it"), "{text}");
+    // Of a version that is not sold any more, the one that is.
+    stage.publish("1.1.0");
+    stage.succeed("publisher", &[&withdraw[..], &["--yes"]].concat());
+    for arguments in [&run[..], &["install", "acme/sketch@1.0.0"]] {
+        let (code, text) = said("user", arguments);
+        assert!(code == Some(31) && text.contains("`portcullis install acme/sketch@1.1.0`"), "{arguments:?}: {text}");
+    }
 }
 
 #[test]

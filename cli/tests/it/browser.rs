@@ -19,6 +19,7 @@ pub(crate) async fn approve(origin: &str, email: &str, code: &str, words: &str) 
     }
     let page = open(&client, origin, &format!("/device?code={code}"), &mut cookie).await;
     assert!(page.contains(words), "the page shows the words of the terminal");
+    assert!(page.contains(email) && page.contains("private window"), "for whom it asks, and how to be somebody else");
     assert!(send(&client, origin, "/device", &page, &[("code", code), ("decision", "approve")], &mut cookie).await);
 }
 

@@ -94,6 +94,23 @@ fn nothing_done_yet_is_nothing_wrong() {
     assert_eq!(diagnosis.finding("publisher", "key")["state"], "ok");
 }
 
+/// What is not sold any more does not run.
+#[test]
+fn what_was_withdrawn_is_told() {
+    let stage = Stage::with_sketch();
+    stage.login("user");
+    stage.succeed("user", &["install", "acme/sketch"]);
+    Diagnosis::of(&stage, "user").healthy();
+    stage.succeed("publisher", &["withdraw", "acme/sketch@1.0.0", "--yes"]);
+    let mend = Diagnosis::of(&stage, "user").wrong("resource", "sold", "1.0.0 was withdrawn");
+    assert!(mend.starts_with("portcullis remove acme/sketch"), "{mend}");
+    stage.publish("1.1.0");
+    let mend = Diagnosis::of(&stage, "user").wrong("resource", "sold", "1.0.0 was withdrawn");
+    assert_eq!(mend, "portcullis install acme/sketch@1.1.0");
+    type_in(&stage, "user", &mend);
+    Diagnosis::of(&stage, "user").healthy();
+}
+
 /// The key with which a publisher seals is looked at before he meets a store that does not take what it sealed.
 #[test]
 fn the_publishers_key_is_the_one_in_use() {

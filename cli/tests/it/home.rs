@@ -152,3 +152,34 @@ fn the_proxy_of_the_environment_is_used_and_its_password_shown_to_nobody() {
     let output = search.args(["login", stage.origin()]).output().expect("runs");
     assert!(said(&output).contains(stage.words()), "the store answered: {}", said(&output));
 }
+
+/// What a command advises is typed as it stands: with the home that was named, if one was.
+#[test]
+fn advice_names_the_home_that_was_named() {
+    let stage = Stage::with_sketch();
+    stage.login("user");
+    let run = ["run", "acme/sketch", "--invoke", "view()", "-o", "view.svg"];
+    let named = |arguments: &[&str]| {
+        let output = stage.command("nobody").args(["--home", "./user"]).args(arguments).output().expect("runs");
+        let text = [&output.stdout[..], &output.stderr].concat();
+        (output.status.code(), String::from_utf8_lossy(&text).into_owned())
+    };
+    let (code, text) = named(&run);
+    assert_eq!(code, Some(20), "{text}");
+    assert!(text.contains("`portcullis --home ./user buy acme/sketch --operation view`"), "{text}");
+    let (_, text) = named(&[&["--json"], &run[..]].concat());
+    let refused: serde_json::Value = serde_json::from_str(&text[..=text.rfind('}').expect("JSON")]).expect("JSON");
+    assert_eq!(refused["error"]["fix"], "buy it: `portcullis --home ./user buy acme/sketch --operation view`");
+    let (code, text) = named(&["install", "acme/sketch"]);
+    assert!(code == Some(0) && text.contains("Run it: portcullis --home ./user run --invoke"), "{text}");
+    // Behind the verb, too, and with what a shell would take apart.
+    let mut login = stage.command("nobody");
+    login.args(["login", stage.origin(), "--fingerprint", stage.words(), "--no-wait", "--home=a buyer"]);
+    let output = login.output().expect("runs");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(text.contains(&format!("Then: portcullis --home 'a buyer' login {}", stage.origin())), "{text}");
+    // The control: what the environment says, it says to the next command, too.
+    let text = said(&stage.run("user", &run));
+    assert!(text.contains("`portcullis buy acme/sketch --operation view`") && !text.contains("--home"), "{text}");
+    assert!(!stage.path("nobody").exists());
+}

@@ -65,6 +65,52 @@ fn a_changed_byte_is_found() {
     assert_eq!(said["error"]["reason"], "package-invalid");
 }
 
+/// A file stays as it was sealed when it is published. Who names it is told of the copy that works.
+#[test]
+fn a_published_file_is_not_called_unpublished() {
+    let stage = Stage::with_sketch();
+    stage.login("user");
+    let said = |who: &str, arguments: &[&str]| {
+        let output = stage.run(who, arguments);
+        let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+        (output.status.code(), text)
+    };
+    let file = "./sketch-1.0.0.sealed.wasm";
+    let run = |file: &'static str| ["run", file, "--invoke", "preview()", "-o", "line.txt"];
+    for (who, arguments, exit) in
+        [("publisher", &run(file)[..], 42), ("user", &run(file), 42), ("user", &["install", file], 1)]
+    {
+        let (code, text) = said(who, arguments);
+        assert_eq!(code, Some(exit), "{arguments:?}: {text}");
+        assert!(text.contains("as it was sealed") && !text.contains("ublish it"), "{arguments:?}: {text}");
+        assert!(text.contains("`portcullis install acme/sketch@1.0.0`"), "{arguments:?}: {text}");
+    }
+    stage.succeed("user", &["install", "acme/sketch@1.0.0"]);
+    stage.succeed("user", &run("acme/sketch"));
+    let (_, text) = said("publisher", &["verify", file]);
+    assert!(text.contains("countersigned the copy that you published"), "{text}");
+    let (_, text) = said("publisher", &["inspect", file]);
+    assert!(text.contains("sells a copy that it has countersigned"), "{text}");
+    stage.succeed("publisher", &["--json", "verify", file]);
+    // The controls: one that was not published, and one that is not sold any more.
+    guest::project(&stage.path("sketch"), "1.1.0");
+    stage.succeed("publisher", &["seal", "sketch", "--advisory-metering"]);
+    let (_, text) = said("publisher", &run("./sketch-1.1.0.sealed.wasm"));
+    assert!(text.contains("Publish it: `portcullis publish ./sketch-1.1.0.sealed.wasm`"), "{text}");
+    let (_, text) = said("publisher", &["verify", "./sketch-1.1.0.sealed.wasm"]);
+    assert!(text.contains("has not countersigned it"), "{text}");
+    stage.succeed("publisher", &["withdraw", "acme/sketch@1.0.0", "--yes"]);
+    let (code, text) = said("publisher", &run(file));
+    assert!(code == Some(42) && text.contains("`portcullis restore acme/sketch@1.0.0`"), "{text}");
+    // The name is one account's alone: another one has to publish under its own.
+    stage.succeed("user", &["keygen"]);
+    let made = stage.succeed("user", &["new", "lake"]);
+    assert!(String::from_utf8_lossy(&made.stdout).contains("acme/lake: at each store"));
+    stage.succeed("user", &["seal", "sketch", "--advisory-metering", "-o", "theirs.sealed.wasm"]);
+    let (code, text) = said("user", &["publish", "theirs.sealed.wasm"]);
+    assert!(code == Some(1) && text.contains("`publisher` in portcullis.toml"), "{text}");
+}
+
 /// What goes wrong first: each answer says what is wrong, and what whoever asked can do.
 #[test]
 fn slips_are_answered_with_what_to_do() {

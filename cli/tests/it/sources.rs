@@ -4,9 +4,10 @@ use portcullis_fixtures::sources::{circle, imports, sources, upward};
 use std::path::Path;
 
 /// The folders and files of `src/`, lowest first: what stands in one imports only what stands before it.
-const ORDER: [&str; 26] = [
+const ORDER: [&str; 27] = [
     "random.rs",
     "screen/shell.rs",
+    "screen/hint.rs",
     "screen/style.rs",
     "screen/moment.rs",
     "payment/rights.rs",

@@ -106,6 +106,27 @@ fn for_programs() {
     said.check("for-programs");
 }
 
+/// A new name for a terminal that is signed in is approved as a sign-in is, and that is said.
+#[test]
+fn another_name_has_to_be_approved() {
+    let stage = Stage::with_store();
+    stage.login("user");
+    let login = |options: &[&str]| {
+        let output = stage.succeed("user", &[&["login", stage.origin()], options].concat());
+        String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
+    };
+    for same in [&[][..], &["--label", "desk"]] {
+        let text = login(same);
+        assert!(text.contains("signed in already") && !text.contains("Open "), "{same:?}: {text}");
+    }
+    let text = login(&["--label", "laptop", "--no-wait"]);
+    assert!(text.contains("signed in as user@example.com already, and the store calls it `desk`"), "{text}");
+    assert!(text.contains("approve that in a browser") && text.contains("Open "), "{text}");
+    let output = stage.succeed("user", &["whoami"]);
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(text.contains("desk") && !text.contains("laptop"), "{text}");
+}
+
 #[test]
 fn a_sign_in_is_begun_now_and_completed_later() {
     let stage = Stage::with_store();

@@ -97,5 +97,8 @@ fn a_file_that_no_store_has_countersigned_is_not_a_matter_of_signing_in() {
     stage.succeed("publisher", &["publish", "own.wasm", "--project", "sketch"]);
     let output = stage.succeed("publisher", &["verify", "own.wasm"]);
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(said.contains("has not countersigned it; you trust it"), "one's own copy stays as it was: {said}");
+    assert!(
+        said.contains("countersigned the copy that you published; this one is as it was sealed; you trust it"),
+        "one's own copy stays as it was: {said}"
+    );
 }

@@ -60,14 +60,18 @@ impl Dev {
         let folder = Folder::new().or_fail("make a temporary folder", "free some space, or set TMPDIR")?;
         let http = HttpBillingServer::new().or_fail("start an HTTP client", "check the system's certificates")?;
         let wire = Arc::new(Watched::new(http));
+        // All of it is the throw-away store's: keys, sales and records alike. The user's own home hears nothing of it.
+        let home = folder.path().join("home");
+        let context = &Context::new(context.screen, Some(home.clone()));
         let mut story = Story::new(context, Arc::clone(&wire));
         if !self.no_build {
             let built = build::build(context, &project)?;
             story.end("build", built.summary());
         }
-        let server = Server::start(&folder.path().join("server"))?;
+        // What the project asks for; of a real store its operator decides.
+        let currencies = project.offers.iter().map(|offer| offer.price.currency()).collect();
+        let server = Server::start(&folder.path().join("server"), &currencies)?;
         story.end("store", format!("a throw-away billing server at {}", server.origin));
-        let home = folder.path().join("home");
         let client = Client::open(ClientOptions::new().state_dir(&home).billing_server(wire))?;
         context.wait(async {
             sign_in(&mut story, &client, &server.origin).await?;

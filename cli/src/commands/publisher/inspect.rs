@@ -15,6 +15,7 @@ use crate::context::{Context, ServerOption};
 use crate::failure::{OrFail as _, Outcome};
 use crate::resource::destination::Destination;
 use crate::resource::location;
+use crate::resource::standing::{AtStore, Standing};
 use crate::resource::target::Target;
 use crate::screen::output::{KeyName, Lines, OfferLine, Report, UnknownLine, readable, size, style};
 
@@ -43,6 +44,9 @@ struct Inspected {
     signatures: BTreeMap<String, String>,
     /// Per part, the operations that open it.
     openings: BTreeMap<String, Vec<String>>,
+    /// What the stores of the manifest say of this version now: those that you trust and that answer.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    standing: BTreeMap<String, Standing>,
     /// The store's signed offers, where it is trusted and could be asked.
     offers: Vec<OfferLine>,
     /// Those under terms that this version does not know.
@@ -111,14 +115,16 @@ impl Inspect {
             }
             Ok((offers, seller))
         })?;
-        let listing = match (&client, seller) {
-            (Some(client), Some(seller)) => context
-                .wait(async { Ok(client.store(&seller).entry(&manifest.publisher.name, &manifest.name).await.ok()) })?,
-            _ => None,
+        let stores = match &client {
+            Some(client) => context.wait(async { Ok(AtStore::ask_all(client, resource.signed()).await) })?,
+            None => Vec::new(),
         };
+        let standing = stores.iter().map(|store| (store.server.to_string(), store.standing)).collect();
+        let listing = seller.and_then(|seller| stores.into_iter().find(|store| store.server == seller)?.listing);
         let unknown_offers = listing.iter().flat_map(|listing| &listing.unknown_offers).map(UnknownLine::of).collect();
         let other_versions = listing.map_or_else(Vec::new, |listing| others(&listing, facts.digest, &openings));
         context.screen.report(&Inspected {
+            standing,
             other_versions,
             publisher_fingerprint: facts.publisher_key.into(),
             facts,
@@ -210,10 +216,14 @@ impl Report for Inspected {
             .servers
             .iter()
             .map(|server| {
-                let sells = if facts.countersigned_by.contains(&server.origin) {
-                    "sells it"
-                } else {
-                    "has not countersigned it"
+                let countersigned = facts.countersigned_by.contains(&server.origin);
+                let sells = match (self.standing.get(server.origin.as_str()), countersigned) {
+                    (Some(Standing::Withdrawn), _) => "does not sell it any more: it was withdrawn",
+                    (Some(Standing::Sold), false) => {
+                        "sells a copy that it has countersigned; this one is as it was sealed"
+                    }
+                    (_, true) => "sells it",
+                    (_, false) => "has not countersigned it",
                 };
                 format!("{}  {dim}{sells}{dim:#}", server.origin)
             })

@@ -53,6 +53,9 @@ struct Prices {
     server: String,
     name: String,
     changed: bool,
+    /// Every version was, and the offers rest.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    withdrawn: bool,
     /// The offer that was revised or ended, as it was.
     #[serde(skip_serializing_if = "Option::is_none")]
     before: Option<OfferLine>,
@@ -82,7 +85,7 @@ impl Price {
                     "update Portcullis; to change the list from here would end them",
                 ));
             }
-            let changed = terms.is_some();
+            let (changed, withdrawn) = (terms.is_some(), listing.newest().is_none());
             let offers = match terms {
                 Some(terms) => {
                     let set = client.publishing(&server).set_offers(publisher, &self.name.name, terms).await;
@@ -93,7 +96,7 @@ impl Price {
             let offers = offers.iter().map(OfferLine::of).collect();
             let unknown_offers = listing.unknown_offers.iter().map(UnknownLine::of).collect();
             let (server, name) = (server.to_string(), self.name.path());
-            Ok(Prices { server, name, changed, before, offers, unknown_offers })
+            Ok(Prices { server, name, changed, withdrawn, before, offers, unknown_offers })
         })?;
         context.screen.report(&report);
         Ok(())
@@ -285,7 +288,13 @@ impl Report for Prices {
         for offer in &self.unknown_offers {
             text += &format!("  {offer}\n");
         }
-        if self.offers.is_empty() && self.unknown_offers.is_empty() {
+        if self.withdrawn {
+            text += &format!(
+                "  every version was withdrawn, so nobody can buy it and its offers rest: publish a newer one, or take \
+                 one back: {strong}portcullis restore {}@VERSION{strong:#}\n",
+                self.name
+            );
+        } else if self.offers.is_empty() && self.unknown_offers.is_empty() {
             text += "  no offers: nobody can buy it\n";
         }
         text

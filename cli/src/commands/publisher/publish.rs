@@ -171,7 +171,8 @@ pub(crate) async fn publish<K: Fn() -> Outcome<SecretKey>>(
             let failure = Failure::from(error);
             if rejected {
                 failure.with_fix(format!(
-                    "if `{owner}` belongs to somebody else, seal under another publisher name; else ask the store"
+                    "if `{owner}` belongs to somebody else there, choose another name: `publisher` in portcullis.toml, then \
+                     seal it again; else ask the store"
                 ))
             } else {
                 failure

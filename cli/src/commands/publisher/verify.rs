@@ -2,16 +2,17 @@
 
 use clap::Args;
 use portcullis_host::Pin;
-use portcullis_protocol::SignedManifest;
 use portcullis_protocol::sealed::Sealed;
 use portcullis_protocol::surface::{Surface, check_import};
 use portcullis_protocol::text::counted;
+use portcullis_protocol::{Origin, SignedManifest};
 use serde::Serialize;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use crate::context::Context;
 use crate::failure::{Failure, Outcome};
+use crate::project::published_record::PublishedRecord;
 use crate::resource::location;
 use crate::screen::output::{KeyName, Lines, Report, size, style};
 
@@ -47,6 +48,10 @@ struct StoreLine {
     /// Somebody countersigned in its name with a key that you do not know as the store's.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     unknown_key: bool,
+    /// It was published there from this machine: the store's own copy is countersigned, and this one is as it was
+    /// sealed.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    published: bool,
 }
 
 impl Verify {
@@ -62,9 +67,10 @@ impl Verify {
             .filter_map(|part| sealed.age_header(&part.name).ok())
             .map(|header| header.to_bytes().len() as u64)
             .sum();
+        let record = context.home().map(|home| PublishedRecord::of(&home).stores(&sealed.digest())).unwrap_or_default();
         let stores = manifest.servers.iter().map(|server| {
             let pin = pins.iter().find(|pin| pin.origin == server.origin && pin.root.thumbprint() == server.root);
-            StoreLine::of(server.origin.to_string(), sealed.signed(), pin, &server.origin)
+            StoreLine::of(sealed.signed(), pin, &server.origin, record.contains(&server.origin))
         });
         context.screen.report(&VerifiedFile {
             bytes: std::fs::metadata(&self.file).map_or(0, |file| file.len()),
@@ -118,13 +124,15 @@ fn check(path: &Path, sealed: &Sealed<File>) -> Outcome<Vec<String>> {
 }
 
 impl StoreLine {
-    fn of(server: String, signed: &SignedManifest, pin: Option<&Pin>, origin: &portcullis_protocol::Origin) -> Self {
+    fn of(signed: &SignedManifest, pin: Option<&Pin>, origin: &Origin, published: bool) -> Self {
         let by = signed.countersignatures().iter().find(|by| by.iss == *origin);
         let known = match (by, pin) {
             (Some(by), Some(pin)) => pin.signed(by),
             (by, _) => by.is_some(),
         };
-        Self { server, sells: known, trusted: pin.is_some(), unknown_key: by.is_some() && !known }
+        let published = published && by.is_none();
+        let server = origin.to_string();
+        Self { server, sells: known, trusted: pin.is_some(), unknown_key: by.is_some() && !known, published }
     }
 }
 
@@ -137,6 +145,9 @@ impl Report for VerifiedFile {
         for store in &self.stores {
             let sells = match (store.sells, store.unknown_key) {
                 (true, _) => "sells it",
+                (false, false) if store.published => {
+                    "countersigned the copy that you published; this one is as it was sealed"
+                }
                 (false, false) => "has not countersigned it",
                 (false, true) => "countersigned in its name, by a key that this terminal does not know as the store's",
             };

@@ -1,7 +1,7 @@
 //! `portcullis install`: fetch, verify, show, install.
 
 use clap::Args;
-use portcullis_host::{Candidate, ClientError, InstallSource};
+use portcullis_host::{Candidate, Client, ClientError, InstallSource};
 use portcullis_protocol::{Capabilities, Manifest, Reason};
 use serde::Serialize;
 
@@ -69,7 +69,10 @@ impl Install {
             let candidate = match prepared {
                 Ok(candidate) => candidate,
                 Err(error @ ClientError::NotFound(_)) => return Err(location::not_there(&client, &source, error).await),
-                Err(error) => return Err(self.advise(error)),
+                Err(ClientError::Refused(refused)) if refused.reason == Reason::ResourceWithdrawn => {
+                    return Err(location::not_there(&client, &source, refused.into()).await);
+                }
+                Err(error) => return Err(self.advise(&client, error).await),
             };
             let mut report = Installed::of(&candidate);
             let installed = candidate.install().await?;
@@ -99,7 +102,7 @@ impl Install {
         }
     }
 
-    fn advise(&self, error: ClientError) -> Failure {
+    async fn advise(&self, client: &Client, error: ClientError) -> Failure {
         if let (ClientError::Rollback { resource, offered, .. }, Target::File(_) | Target::Url(_)) =
             (&error, &self.resource)
         {
@@ -113,7 +116,9 @@ impl Install {
         let is_unreadable = matches!(error, ClientError::File { .. });
         let failure = location::advise(error);
         match (failure.reason(), &self.resource) {
-            (Some(Reason::ServerUntrusted), Target::File(path)) => location::without_a_store(path).unwrap_or(failure),
+            (Some(Reason::ServerUntrusted), Target::File(path)) => {
+                location::without_a_store(client, path).await.unwrap_or(failure)
+            }
             (Some(Reason::ServerUntrusted), _) => {
                 failure.with_fix("if you trust the store that sells it, sign in to it: `portcullis login URL`")
             }

@@ -22,7 +22,8 @@ pub(crate) struct Login {
     /// Trust the store without comparing its fingerprint
     #[arg(long, conflicts_with = "fingerprint")]
     yes: bool,
-    /// What the store's list of your terminals calls this one [default: the machine's name]
+    /// What the store's list of your terminals calls this one; another name for one that is signed in is approved in
+    /// the browser, too [default: the machine's name]
     #[arg(long, value_name = "NAME")]
     label: Option<String>,
     /// Do not wait: print the address and the code and end; `portcullis login URL` completes it later
@@ -42,6 +43,9 @@ struct SignedIn {
     /// It was so before.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     already: bool,
+    /// What the store called the terminal then.
+    #[serde(skip)]
+    label: String,
 }
 
 /// A sign-in that waits for its user, and for `login` to complete it.
@@ -75,11 +79,14 @@ impl Login {
                     let what = format!("no sign-in waits at {}, or its time is over", self.server);
                     return Err(Failure::new(what, format!("begin one: portcullis login --no-wait {}", self.server)));
                 }
-                None if let Some(signed_in) = self.signed_in(&client).await? => {
-                    context.screen.report(&signed_in);
-                    return Ok(());
-                }
                 None => {
+                    if let Some(signed_in) = self.signed_in(&client).await? {
+                        if self.label.as_ref().is_none_or(|label| *label == signed_in.label) {
+                            context.screen.report(&signed_in);
+                            return Ok(());
+                        }
+                        context.screen.tell(signed_in.to_be_renamed());
+                    }
                     let label = self.label.clone().unwrap_or_else(machine);
                     let sign_in = client.sign_in(&self.server, &label).await.map_err(advise)?;
                     self.agree(context.screen, &sign_in)?;
@@ -102,14 +109,15 @@ impl Login {
                 server_words: done.server_words,
                 terminal_words: done.terminal_words,
                 already: false,
+                label: String::new(),
             });
             Ok(())
         })
     }
 
-    /// Who is signed in, if somebody is and the store still takes it. Another name for the terminal needs a sign-in.
+    /// Who is signed in, if somebody is and the store still takes it.
     async fn signed_in(&self, client: &Client) -> Outcome<Option<SignedIn>> {
-        if self.label.is_some() || !client.is_signed_in(&self.server)? {
+        if !client.is_signed_in(&self.server)? {
             return Ok(None);
         }
         let Some(pin) = client.servers()?.into_iter().find(|pin| pin.origin == self.server) else { return Ok(None) };
@@ -124,6 +132,7 @@ impl Login {
             server_words: pin.words(),
             terminal_words: terminal.key.words(),
             already: true,
+            label: terminal.label.clone(),
         }))
     }
 
@@ -140,7 +149,11 @@ impl Login {
         if !screen.can_ask() {
             return Err(Failure::new(
                 format!("{} is not trusted yet; its fingerprint is {words}", self.server),
-                format!("compare it with what the store publishes, then: --fingerprint {words}"),
+                format!(
+                    "compare it with what the store publishes (`portcullis-server init` printed it there), then: \
+                     `portcullis login {} --fingerprint {words}`",
+                    self.server
+                ),
             ));
         }
         if screen.ask(format_args!(
@@ -153,11 +166,22 @@ impl Login {
     }
 }
 
+impl SignedIn {
+    /// Why somebody who is signed in is asked to approve a sign-in.
+    fn to_be_renamed(&self) -> String {
+        format!(
+            "This terminal is signed in as {} already, and the store calls it `{}`. For it to have another name, approve \
+             that in a browser, as a sign-in. Until then nothing changes.\n\n",
+            self.account, self.label
+        )
+    }
+}
+
 /// What its user has to do. Also for a program: whoever drives it has to approve the code.
 fn show(screen: Screen, sign_in: &SignIn) {
     let strong = style::STRONG;
     screen.tell(format_args!(
-        "Open {strong}{}{strong:#}\nThe code is {strong}{}{strong:#}. Approve it only if the page shows these words:\n\n    {strong}{}{strong:#}\n\n",
+        "Open {strong}{}{strong:#}\nThe code is {strong}{}{strong:#}. Approve it only if the page shows these words, which are this terminal's:\n\n    {strong}{}{strong:#}\n\n",
         sign_in.url_with_code(),
         sign_in.user_code(),
         sign_in.terminal_words()
@@ -201,7 +225,7 @@ impl Report for Aside {
     fn text(&self) -> String {
         let strong = style::STRONG;
         format!(
-            "Open {strong}{}{strong:#}\nThe code is {strong}{}{strong:#}, until {}. Approve it only if the page shows these words:\n\n    {strong}{}{strong:#}\n\nThen: portcullis login {}\n",
+            "Open {strong}{}{strong:#}\nThe code is {strong}{}{strong:#}, until {}. Approve it only if the page shows these words, which are this terminal's:\n\n    {strong}{}{strong:#}\n\nThen: portcullis login {}\n",
             self.url_with_code,
             self.user_code,
             date(self.expires),

@@ -7,7 +7,7 @@ use portcullis_host::{
 };
 use portcullis_protocol::text::counted;
 use portcullis_protocol::{
-    BadId, MailboxName, Money, Offer, OperationName, Origin, Reason, SignedManifest, Verified, nearest,
+    BadId, MailboxName, Manifest, Money, Offer, OperationName, Origin, Reason, SignedManifest, Verified, nearest,
 };
 use serde::Serialize;
 use std::io::IsTerminal as _;
@@ -21,6 +21,7 @@ use crate::payment::metered::Agreed;
 use crate::payment::{self, Agreement, Payment, rights};
 use crate::resource::destination::Destination;
 use crate::resource::invocation::Invocation;
+use crate::resource::standing::{self, AtStore};
 use crate::resource::target::Target;
 use crate::resource::{location, usage};
 use crate::screen::consent::Terminal;
@@ -287,7 +288,10 @@ impl Session<'_> {
             Some(values) => self.call(&authorised, &export, &values, output).await,
             None => self.command(&authorised, output).await,
         };
-        ran.map_err(|failure| self.advise(&operation, &[], failure))
+        match ran {
+            Ok(code) => Ok(code),
+            Err(failure) => Err(self.advise(&operation, &[], failure).await),
+        }
     }
 
     /// `publisher/name`.
@@ -310,14 +314,14 @@ impl Session<'_> {
             offers => offers.to_vec(),
         };
         if !can_be_bought {
-            return Err(self.advise(operation, &offers, refused));
+            return Err(self.advise(operation, &offers, refused).await);
         }
         let mut terms = Terms::default();
         let spent = |cost: Money| self.runtime.spent(cost.currency());
         match can_agree.then(|| payment::ask(context.screen, &offers, agreed, spent)).flatten() {
             None => {
                 let open = self.open_order(operation).await;
-                let failure = self.advise(operation, &offers, refused);
+                let failure = self.advise(operation, &offers, refused).await;
                 return Err(match open {
                     Some(open) => failure.with_fix(format!("{open}; once it is paid, run this again")),
                     None => failure,
@@ -332,7 +336,10 @@ impl Session<'_> {
             }
         }
         let authorised = resource.authorize_with(operation.as_str(), terms).await;
-        authorised.map_err(|error| self.advise(operation, &offers, error.into()))
+        match authorised {
+            Ok(authorised) => Ok(authorised),
+            Err(error) => Err(self.advise(operation, &offers, error.into()).await),
+        }
     }
 
     /// What to do about an order for this operation that waits to be paid, if there is one.
@@ -345,7 +352,7 @@ impl Session<'_> {
     }
 
     /// The advice of the registry, with the name put in.
-    fn advise(&self, operation: &OperationName, offers: &[Verified<Offer>], refused: Failure) -> Failure {
+    async fn advise(&self, operation: &OperationName, offers: &[Verified<Offer>], refused: Failure) -> Failure {
         let (signed, name) = (self.resource.signed(), self.name());
         // What would help is sold on terms that only a later version can agree to.
         if offers.is_empty() && refused.is_for_unknown_terms() {
@@ -364,11 +371,13 @@ impl Session<'_> {
             {
                 refused.with_fix(payment::advice(&name, operation, offers))
             }
-            Some(Reason::ResourceWithdrawn) => refused.with_fix(format!(
-                "look for a newer version: `portcullis update {name}`; or install one that is still on sale: \
-                     `portcullis install {name}`"
-            )),
-            Some(Reason::ServerUntrusted) => untrusted(self.client, signed, &self.run.resource, refused),
+            Some(Reason::ResourceWithdrawn) => {
+                let stores = AtStore::ask_all(self.client, signed).await;
+                let Manifest { publisher, name, .. } = signed.manifest();
+                let newest = stores.iter().find_map(AtStore::newest);
+                refused.with_fix(standing::instead(&publisher.name, name, newest))
+            }
+            Some(Reason::ServerUntrusted) => untrusted(self.client, signed, &self.run.resource, refused).await,
             Some(Reason::NotSignedIn | Reason::TerminalUnknown) => match signed.manifest().servers.first() {
                 Some(server) => refused.with_fix(format!("sign in: `portcullis login {}`", server.origin)),
                 None => refused,
@@ -510,7 +519,7 @@ const SETTLE: Duration = Duration::from_secs(1);
 const OTHER_FILE: &str = "choose another file: -o FILE";
 
 /// What to do with a resource that no trusted store sells. It is not always to sign in.
-fn untrusted(client: &Client, signed: &SignedManifest, target: &Target, refused: Failure) -> Failure {
+async fn untrusted(client: &Client, signed: &SignedManifest, target: &Target, refused: Failure) -> Failure {
     let pins = client.servers().unwrap_or_default();
     let named = &signed.manifest().servers;
     let countersigned = |origin: &Origin| signed.countersignatures().iter().any(|by| by.iss == *origin);
@@ -521,6 +530,9 @@ fn untrusted(client: &Client, signed: &SignedManifest, target: &Target, refused:
     if let [origin, ..] = pinned.as_slice()
         && !pinned.iter().any(|origin| countersigned(origin))
     {
+        if let Some((what, fix)) = standing::published(signed, &AtStore::ask_all(client, signed).await) {
+            return Failure::refusal(Reason::ServerUntrusted, what).in_detail().with_fix(fix);
+        }
         return refused.with_fix(format!(
             "{origin} has not countersigned it, so it does not sell it. Yours? Publish it: `portcullis publish {}`; or \
              try it without a store: `portcullis dev`. Somebody else's? Get it from the store: `portcullis install NAME`",

@@ -141,6 +141,9 @@ async fn ask(
             dt { "Terminal" } dd { (device.label) }
             dt { "Code" } dd { (code) }
         }
+        p.quiet {
+            "Do you mean another account? Then sign out here first, or open this address in a private window."
+        }
         p { "Its screen has to show exactly these words:" }
         p.words { (device.key.words()) }
         p.notice {
