@@ -40,7 +40,7 @@ pub(super) fn is_supposed(text: &str) -> bool {
     let condition = &Templates::any_language().condition;
     let mut all = words(text).peekable();
     while let Some(word) = all.next() {
-        if is_one(condition, word) && !all.peek().is_some_and(|next| folded(next) == "lors") {
+        if is_one(condition, word) && all.peek().is_none_or(|next| folded(next) != "lors") {
             return true;
         }
     }

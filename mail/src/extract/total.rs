@@ -457,7 +457,7 @@ impl<'t> Totals<'t> {
             }
             // `Not at your expense`
             let is_meant = |found: &Found| {
-                !marks.qualify(line, *found) && !marks.is_aside(*found) && !(is_owed && is_denied(line, *found))
+                !(marks.qualify(line, *found) || marks.is_aside(*found) || is_owed && is_denied(line, *found))
             };
             let Some(found) = line.places(label).find(is_meant) else { continue };
             let is_wanted = match which {
