@@ -1,9 +1,12 @@
 //! Who works on a repeatable request: one process at a time, and none that has lost it.
 
+use crate::database::{self, Of, Place};
 use crate::terminal::rng;
 use crate::world::{World, fresh, now_ms};
 use portcullis_protocol::AccountId;
 use portcullis_server::crypto::secrets::TokenRole;
+use portcullis_server::ops::clock::Clock;
+use portcullis_server::ops::faults::FaultPoints;
 use portcullis_server::store::{AnswerScope, BeginOutcome, Fence, NewInvitation, SessionId, StoreError};
 use std::time::{Duration, Instant};
 
@@ -117,4 +120,28 @@ async fn a_clock_that_is_set_back_lets_no_dead_process_live_on() {
     drop((first, fence));
     world.core.clock.advance(-3600);
     begun(second.begin_answer(scope(), &request).await);
+}
+
+/// Whoever changes the master key a moment after a server was stopped is not told that it runs.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lease_that_was_given_back_is_not_renewed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    database::choose(folder.path());
+    let place = Place::of(folder.path(), "server.db");
+    // Whoever renews it has its turn between the two steps of closing.
+    let slow = FaultPoints::watched_by(|point| {
+        if point == "lease.end.after-commit" {
+            std::thread::sleep(Duration::from_millis(2500));
+        }
+        Ok(())
+    });
+    let store = place.open(Clock::default(), slow).expect("a store");
+    store.hold_lease().await.expect("held");
+    let live = || {
+        let now = i64::try_from(now_ms()).expect("a time");
+        place.number("SELECT count(*) FROM leases WHERE ends_at > ?1", &[Of::Int(now)])
+    };
+    assert_eq!(live(), 1, "the control");
+    store.close().await.expect("closed");
+    assert_eq!(live(), 0);
 }

@@ -24,6 +24,8 @@ pub(crate) struct ProcessLease {
     /// 0 before the first.
     number: Arc<AtomicI64>,
     kept: Arc<AtomicBool>,
+    /// Whether it is given back: from then on it is not renewed.
+    is_over: Arc<AtomicBool>,
     pub(super) running: Running,
     pub(super) at_work: ClaimsAtWork,
 }
@@ -60,9 +62,13 @@ impl ProcessLease {
     }
 
     fn renew(&self, tx: &Tx<'_>) -> TxResult<()> {
+        if self.is_over.load(Ordering::SeqCst) {
+            return Ok(());
+        }
         let number = self.current(tx)?;
-        let sql = "UPDATE leases SET ends_at = ?2 WHERE number = ?1";
-        tx.change(sql, (number, tx.now().plus(LIFE).millis()))?;
+        // Not one that another connection has just given back.
+        let sql = "UPDATE leases SET ends_at = ?2 WHERE number = ?1 AND ends_at > ?3";
+        tx.change(sql, (number, tx.now().plus(LIFE).millis(), tx.now().millis()))?;
         tx.change("UPDATE server SET seen_at = ?1 WHERE seen_at < ?1", [tx.now().millis()])?;
         Ok(())
     }
@@ -97,6 +103,11 @@ impl ProcessLease {
             self.kept.store(false, Ordering::SeqCst);
             tracing::error!(%error, "no thread to renew the lease of this process");
         }
+    }
+
+    /// It is to be given back: whatever renews it comes too late.
+    pub(super) fn stop_renewing(&self) {
+        self.is_over.store(true, Ordering::SeqCst);
     }
 
     /// Nobody has to wait for this process any more.

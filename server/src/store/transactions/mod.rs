@@ -76,6 +76,7 @@ impl<D: Database> Store for D {
 
     async fn close(&self) -> Result<(), StoreError> {
         if self.lease().is_held() {
+            self.lease().stop_renewing();
             let lease = self.lease().clone();
             match self.commit(Write::LeaseEnd, move |tx| lease.end(tx)).await {
                 Ok(()) | Err(StoreError::Closed) => {}
