@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 use crate::failure::{Failure, Outcome};
 use crate::guest::cargo::Cargo;
 use crate::guest::commands::Commands;
-use crate::project::KINDS;
+use crate::guest::kinds::KINDS;
 
 /// The languages, each by the name of its folder, in the order in which help names them. The first is the default.
 const OFFERED: &[&str] = &["rust", "wat"];

@@ -6,4 +6,5 @@
 pub(crate) mod cargo;
 pub(crate) mod commands;
 pub(crate) mod core_module;
+pub(crate) mod kinds;
 pub(crate) mod language;

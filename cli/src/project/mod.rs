@@ -43,6 +43,7 @@ use std::path::{Path, PathBuf};
 use toml::Spanned;
 
 use crate::failure::{Failure, OrFail as _, Outcome};
+use crate::guest::kinds::KINDS;
 use crate::payment::rights::Typed;
 use crate::project::document::{Section, Source};
 
@@ -177,9 +178,6 @@ impl Project {
         })
     }
 }
-
-/// What a store sorts by: a kind that nobody knows is found by nobody.
-pub(crate) const KINDS: [&str; 5] = ["software", "picture", "music", "theme", "video"];
 
 fn kind(source: Source<'_>, given: Option<Spanned<String>>) -> Outcome<String> {
     let Some(given) = given else { return Ok(KINDS[0].to_owned()) };

@@ -208,8 +208,8 @@ pub(crate) fn installed(client: &Client, name: &Name) -> Outcome<Installed> {
     }
 }
 
-/// Why a sealed file is of no use here: no store has countersigned it, only another copy of it, or only stores that this
-/// terminal does not trust. `None` if it cannot be read.
+/// Why a sealed file is of no use here: no store has countersigned it, only another copy of it, or only stores that
+/// this terminal does not trust. `None` if it cannot be read.
 pub(crate) async fn without_a_store(client: &Client, path: &Path) -> Option<Failure> {
     let sealed = open(path).ok()?;
     let signed = sealed.signed();

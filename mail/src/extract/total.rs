@@ -925,8 +925,8 @@ impl<'t> Totals<'t> {
         found.filter(|(sum, at)| self.is_largest(*sum) && !self.is_in_passing(*at)).map(Ok)
     }
 
-    /// The one amount that is also written out in words, if none is larger or a line beside it asks for it: `TWO HUNDRED
-    /// EUROS (200.00 EUR)`.
+    /// The one amount that is also written out in words, if none is larger or a line beside it asks for it:
+    /// `TWO HUNDRED EUROS (200.00 EUR)`.
     fn in_words(&self) -> Option<Settled> {
         let mut found: Option<(Money, usize)> = None;
         for at in (0..self.lines.len()).filter(|at| self.has_amount(*at)) {
@@ -1099,7 +1099,8 @@ fn multiplied(row: &str, currencies: Currencies) -> Option<&str> {
     (multiplies && !amount::amounts(last, currencies).is_empty()).then_some(last)
 }
 
-/// Whether a line only says how the amount of the line above it is made: `Plan 36.00 EUR`, and below it `3 x 12.00 EUR`.
+/// Whether a line only says how the amount of the line above it is made: `Plan 36.00 EUR`, and below it
+/// `3 x 12.00 EUR`.
 pub(super) fn explains_above(lines: &[Line], at: usize, currencies: Currencies) -> bool {
     let (Some(line), Some(above)) = (lines.get(at), at.checked_sub(1).and_then(|above| lines.get(above))) else {
         return false;

@@ -245,7 +245,8 @@ pub struct Limits {
     /// Terminals that one account may enrol within a day.
     #[serde(deserialize_with = "from_one")]
     pub terminals_per_day: u32,
-    /// Redemption codes of one account that nobody has redeemed. Each is a row of the database. With 0 nobody makes any.
+    /// Redemption codes of one account that nobody has redeemed. Each is a row of the database. With 0 nobody makes
+    /// any.
     #[serde(deserialize_with = "from_zero")]
     pub gift_codes: u64,
     /// Seconds a terminal waits between two polls while its user signs in (RFC 8628 section 3.2). With 0 it asks

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::context::{Context, ServerOption};
 use crate::failure::{Failure, Outcome};
-use crate::project::KINDS;
+use crate::guest::kinds::KINDS;
 use crate::screen::output::{KeyName, OfferLine, Report, UNKNOWN, UnknownLine};
 use crate::screen::table::Table;
 
