@@ -73,8 +73,9 @@ async fn a_shop_opens_sells_and_delivers() -> Result<()> {
     shop.stock("game-key", &codes(6..7))?;
     shop.run(&["rekey"])?;
     shop.serve(None)?;
+    // Its digest is another one only if it is signed in another second.
     let (anew, next) = buyer.product("games").await?;
-    ensure!(anew != product && next != key, "the product is signed by another key");
+    ensure!(next != key, "the product is signed by another key");
     let after = buyer.order(anew, 1, None).await?;
     ensure!(buyer.collect(&after, &next).await? == codes(6..7), "the new key seals");
 
