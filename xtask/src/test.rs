@@ -39,13 +39,13 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
             ("guests: set up the target, make assets, build the examples; beside it", ""),
             (
                 "foreign tools: Chromium, PostgreSQL, dovecot, nginx, HAProxy, systemd, curl, Python, npm, FFmpeg, age, bat, Vim",
-                "4 min",
+                "3 min",
             ),
             ("formatting, dependency policy if cargo-deny is installed (--all installs it)", ""),
-            ("build everything, with lints (the engine is the longest part)", "20 min"),
+            ("build everything, with lints (the engine is the longest part)", "8 to 20 min"),
             ("the documentation and its tests", "1 min"),
-            ("the tests of the server, on PostgreSQL, and of the examples", "9 min"),
-            ("all other tests", "15 min"),
+            ("the tests of the server, on PostgreSQL, and of the examples", "4 to 8 min"),
+            ("all other tests", "8 to 15 min"),
         ],
     );
     // Both install packages, so one after the other; what is mostly downloaded is so while everything is built.
