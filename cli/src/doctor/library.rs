@@ -52,25 +52,39 @@ pub(super) async fn examine(client: &Client) -> Vec<Finding> {
     findings
 }
 
-/// One that its store does not sell any more: it is not run, either. Stores that do not answer are asked once.
+/// One that its store does not sell any more: it is not run, either. Stores that do not answer are not asked again.
 async fn withdrawn(client: &Client, installed: &Installed, silent: &mut HashSet<Origin>) -> Option<Finding> {
     let Installed { publisher, name, version, digest, server, .. } = installed;
     if silent.contains(server) {
         return None;
     }
     let Ok(store) = AtStore::ask(client, server, (publisher, name, *digest)).await else {
-        silent.insert(server.clone());
+        // It may be this listing alone that is damaged.
+        if !answers(client, server).await {
+            silent.insert(server.clone());
+        }
         return None;
     };
     let finding = (store.standing == Standing::Withdrawn).then(|| {
         let what = format!("{version} was withdrawn at {server}: it does not run any more");
-        let mend = match store.newest() {
-            Some(newest) => format!("portcullis install {publisher}/{name}@{newest}"),
-            None => {
-                format!("portcullis remove {publisher}/{name}; or ask its publisher, {publisher}, to sell it again")
+        match store.newest() {
+            Some(newest) => {
+                Finding::wrong(AREA, "sold", what, format_args!("portcullis install {publisher}/{name}@{newest}"))
             }
-        };
-        Finding::wrong(AREA, "sold", what, mend)
+            None => {
+                let what = format!("{what}, unless its publisher, {publisher}, sells it again");
+                Finding::wrong(AREA, "sold", what, format_args!("portcullis remove {publisher}/{name}"))
+            }
+        }
     });
     finding.map(|finding| finding.of(format!("{publisher}/{name}")))
+}
+
+/// Whether a store that the user trusts can be asked at all.
+async fn answers(client: &Client, server: &Origin) -> bool {
+    let pins = client.servers().unwrap_or_default();
+    match pins.iter().find(|pin| pin.origin == *server) {
+        Some(pin) => client.check_server(pin).await.keys.is_ok(),
+        None => false,
+    }
 }

@@ -139,9 +139,7 @@ pub(crate) async fn not_there(client: &Client, source: &InstallSource, error: Cl
         && !listing.versions.is_empty()
     {
         let Some(newest) = listing.newest() else {
-            let what = format!("every version of {publisher}/{name} was withdrawn at {server}");
-            return Failure::refusal(Reason::ResourceWithdrawn, what)
-                .with_fix(standing::instead(publisher, name, None));
+            return all_withdrawn(&listing);
         };
         if is_withdrawn {
             return advise(error).with_fix(standing::instead(publisher, name, Some(&newest.version)));
@@ -151,6 +149,13 @@ pub(crate) async fn not_there(client: &Client, source: &InstallSource, error: Cl
         }
     }
     advise(error)
+}
+
+/// The store sells no version of the resource any more.
+fn all_withdrawn(listing: &Listing) -> Failure {
+    let Listing { server, publisher, name, .. } = listing;
+    let what = format!("every version of {publisher}/{name} was withdrawn at {server}");
+    Failure::refusal(Reason::ResourceWithdrawn, what).with_fix(standing::instead(publisher, name, None))
 }
 
 /// The store has the resource, and not this version of it.
@@ -170,8 +175,12 @@ async fn another_version(client: &Client, target: &Target, failure: Failure) -> 
         && let Ok(installed) = client.library().find(&name.path())
         && let Ok(listing) = client.store(&installed.server).entry(&installed.publisher, &installed.name).await
         && listing.version(version).is_none()
+        && !listing.versions.is_empty()
     {
-        return no_such_version(&listing, version);
+        return match listing.newest() {
+            Some(_) => no_such_version(&listing, version),
+            None => all_withdrawn(&listing),
+        };
     }
     failure
 }

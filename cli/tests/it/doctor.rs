@@ -103,7 +103,7 @@ fn what_was_withdrawn_is_told() {
     Diagnosis::of(&stage, "user").healthy();
     stage.succeed("publisher", &["withdraw", "acme/sketch@1.0.0", "--yes"]);
     let mend = Diagnosis::of(&stage, "user").wrong("resource", "sold", "1.0.0 was withdrawn");
-    assert!(mend.starts_with("portcullis remove acme/sketch"), "{mend}");
+    assert_eq!(mend, "portcullis remove acme/sketch");
     stage.publish("1.1.0");
     let mend = Diagnosis::of(&stage, "user").wrong("resource", "sold", "1.0.0 was withdrawn");
     assert_eq!(mend, "portcullis install acme/sketch@1.1.0");

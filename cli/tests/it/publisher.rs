@@ -159,6 +159,12 @@ fn slips_are_answered_with_what_to_do() {
         ),
         (
             "publisher",
+            &["price", "acme/sketch", "--operation", "veiw", "--model", "perpetual", "--price", "1.00EUR"],
+            "which no version on sale has",
+            "did you mean `view`?",
+        ),
+        (
+            "publisher",
             &["gift", "acme/sketch", "--void", "nonsense"],
             "22 letters",
             "`portcullis gift acme/sketch --list`",

@@ -297,7 +297,14 @@ impl Client {
     /// [`ClientError`].
     pub async fn sign_out(&self, origin: &Origin) -> Result<bool, ClientError> {
         self.pending.remove(origin)?;
-        let session = self.sessions.of(origin)?;
+        let session = match self.sessions.of(origin) {
+            // The server has ended the sign-in itself, and the terminal's keys are gone.
+            Err(refused) if refused.reason == Reason::TerminalRevoked => {
+                self.forget_tokens(origin).await?;
+                return Ok(true);
+            }
+            session => session?,
+        };
         let heard = session.sign_out().await?;
         self.sessions.close(origin);
         Ok(heard)
@@ -309,12 +316,20 @@ impl Client {
     /// [`ClientError`].
     pub async fn forget(&self, origin: &Origin) -> Result<(), ClientError> {
         self.pending.remove(origin)?;
-        if let Ok(session) = self.sessions.of(origin) {
-            session.sign_out().await?;
+        match self.sessions.of(origin) {
+            Ok(session) => {
+                session.sign_out().await?;
+            }
+            Err(_) => self.forget_tokens(origin).await?,
         }
         self.sessions.close(origin);
         Terminal::forget(&*self.sessions.keys, origin)?;
         Ok(self.sessions.trust.forget(origin).await?)
+    }
+
+    /// Removes what is left of a sign-in if there is no session to end it with.
+    async fn forget_tokens(&self, origin: &Origin) -> Result<(), ClientError> {
+        Ok(Tokens::forget(&*self.sessions.keys, &self.sessions.state, origin).await?)
     }
 
     /// Follows what a server tells this terminal, from a cursor that was kept, or from the oldest event that the server

@@ -218,8 +218,11 @@ impl SignIn {
             Err(no) if no.is_undecided() => return Err(no.into()),
             Err(no) => return Err(self.over(no.into())),
         };
+        // It is looked at only if the terminal has no keys: one that stays there is no reason to fail.
+        if let Err(error) = revocation_mark::remove(&self.sessions.state, &origin) {
+            tracing::warn!(%error, "the mark of the revoked terminal is still there");
+        }
         self.pending.remove(&origin)?;
-        revocation_mark::remove(&self.sessions.state, &origin)?;
         let signed_in = SignedIn {
             server: origin,
             account: printable(enrolled.account),

@@ -139,6 +139,12 @@ impl Tokens {
         Ok(heard.is_ok_and(|answer| answer.status == 200))
     }
 
+    /// Removes the tokens for a server with which there is no session any more. The server does not hear of it.
+    pub(crate) async fn forget(keys: &dyn KeyStore, state: &Arc<StateDir>, origin: &Origin) -> Result<(), Refused> {
+        let _lock = state.lock_of(origin).await?;
+        Ok(keys.remove(&KeyName::sign_in(origin))?)
+    }
+
     fn load(&self) -> Result<Option<Stored>, KeyStoreError> {
         let name = KeyName::sign_in(self.prover.origin());
         let Some(bytes) = self.keys.load(&name)? else { return Ok(None) };

@@ -98,7 +98,7 @@ fn the_page_of_refusals_is_current() {
         .expect("write");
     }
     page.push_str(
-        "\nWhere an order is concerned, `payment-required` says that nothing can be charged for it: the store does not have the\n\
+        "\nIf an order is concerned, `payment-required` says that nothing can be charged for it: the store does not have the\n\
          payment provider, does not take the amount or its currency, or the provider declined the payment. Then the detail says\n\
          which, and what helps is another means of payment or another amount.\n",
     );

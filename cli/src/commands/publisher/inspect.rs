@@ -47,7 +47,7 @@ struct Inspected {
     /// What the stores of the manifest say of this version now: those that you trust and that answer.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     standing: BTreeMap<String, Standing>,
-    /// The store's signed offers, where it is trusted and could be asked.
+    /// The store's signed offers, if it is trusted and could be asked.
     offers: Vec<OfferLine>,
     /// Those under terms that this version does not know.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -222,6 +222,7 @@ impl Report for Inspected {
                     (Some(Standing::Sold), false) => {
                         "sells a copy that it has countersigned; this one is as it was sealed"
                     }
+                    (Some(Standing::Unlisted), true) => "has countersigned it, and does not list it now",
                     (_, true) => "sells it",
                     (_, false) => "has not countersigned it",
                 };

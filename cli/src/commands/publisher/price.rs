@@ -1,7 +1,7 @@
 //! `portcullis price`: what operations cost.
 
 use clap::Args;
-use portcullis_host::Listing;
+use portcullis_host::{ClientError, Listing};
 use portcullis_protocol::wire::OfferTerms;
 use portcullis_protocol::{Money, OfferId, OperationName, PublisherName, Rights, Verified, nearest};
 use serde::Serialize;
@@ -89,7 +89,13 @@ impl Price {
             let offers = match terms {
                 Some(terms) => {
                     let set = client.publishing(&server).set_offers(publisher, &self.name.name, terms).await;
-                    ownership::answered(&client, &server, publisher, set).await?
+                    let was_rejected = matches!(&set, Err(ClientError::Rejected { status: 422, .. }));
+                    let meant = if was_rejected { self.meant(&listing) } else { None };
+                    let answered = ownership::answered(&client, &server, publisher, set).await;
+                    answered.map_err(|failure| match meant {
+                        Some(fix) => failure.with_fix(fix),
+                        None => failure,
+                    })?
                 }
                 None => listing.offers,
             };
@@ -125,7 +131,6 @@ impl Price {
             return Ok((Some(terms), Some(OfferLine::of(&listing.offers[at]))));
         }
         let Some(operation) = &self.operation else { return Ok((None, None)) };
-        self.check_operation(operation, listing)?;
         let rights = self.rights(operation, listing)?;
         let price = match self.price {
             Some(price) => price,
@@ -160,20 +165,16 @@ impl Price {
         Ok((Some(terms), Some(OfferLine::of(&listing.offers[at]))))
     }
 
-    /// Whether the resource has the operation, as far as its listing tells: each version says which operations open
-    /// its parts.
-    fn check_operation(&self, operation: &OperationName, listing: &Listing) -> Outcome {
+    /// The operation that was probably meant, if the listing does not have the one that was named. It does not tell
+    /// all that there are: each of the newest versions says which operations open its parts that are not public.
+    fn meant(&self, listing: &Listing) -> Option<String> {
+        let operation = self.operation.as_ref()?.as_str();
         let offered = listing.offers.iter().map(|offer| &offer.document().operation);
         let opening = listing.versions.iter().filter(|version| !version.withdrawn).flat_map(|version| &version.opens);
         let known: BTreeSet<&str> =
             offered.chain(opening.flat_map(|part| &part.operations)).map(OperationName::as_str).collect();
-        match nearest(operation.as_str(), known.iter().copied()) {
-            Some(near) if !known.contains(operation.as_str()) => Err(Failure::usage(
-                format!("{} has no operation `{operation}` that the store knows of", self.name.path()),
-                format!("did you mean `{near}`? `portcullis inspect {}` shows all", self.name.path()),
-            )),
-            _ => Ok(()),
-        }
+        let near = nearest(operation, known.iter().copied()).filter(|_| !known.contains(operation))?;
+        Some(format!("did you mean `{near}`? `portcullis inspect {}` shows all", self.name.path()))
     }
 
     /// The rights that are offered. What of them is left out is as in the offer that is revised, if it is clear which.

@@ -306,8 +306,9 @@ impl Report for Sealed {
         for export in &self.unmapped_exports {
             text += &format!("{warn}note{warn:#}: no operation has the export `{export}`, so it cannot be called\n");
         }
-        // Where all of them refuse it, what comes next stands in the warnings.
-        if !self.servers.iter().all(|server| self.refused_by.contains(server)) {
+        // If all of them refuse it, what comes next stands in the warnings.
+        let is_refused = self.servers.iter().all(|server| self.refused_by.contains(server));
+        if self.servers.is_empty() || !is_refused {
             text += &format!("\nNext: {strong}portcullis publish {}{strong:#}\n", quoted(file));
         }
         text

@@ -21,7 +21,7 @@ use crate::payment::metered::Agreed;
 use crate::payment::{self, Agreement, Payment, rights};
 use crate::resource::destination::Destination;
 use crate::resource::invocation::Invocation;
-use crate::resource::standing::{self, AtStore};
+use crate::resource::standing::{self, AtStore, Standing};
 use crate::resource::target::Target;
 use crate::resource::{location, usage};
 use crate::screen::consent::Terminal;
@@ -373,15 +373,25 @@ impl Session<'_> {
             }
             Some(Reason::ResourceWithdrawn) => {
                 let stores = AtStore::ask_all(self.client, signed).await;
-                let Manifest { publisher, name, .. } = signed.manifest();
-                let newest = stores.iter().find_map(AtStore::newest);
+                let Manifest { publisher, name, version, .. } = signed.manifest();
+                // A store that still sells it is not the one that refused.
+                let refusing = stores.iter().filter(|store| store.standing != Standing::Sold);
+                let newest = refusing.filter_map(AtStore::newest).find(|newest| *newest != version);
                 refused.with_fix(standing::instead(&publisher.name, name, newest))
             }
             Some(Reason::ServerUntrusted) => untrusted(self.client, signed, &self.run.resource, refused).await,
-            Some(Reason::NotSignedIn | Reason::TerminalUnknown) => match signed.manifest().servers.first() {
-                Some(server) => refused.with_fix(format!("sign in: `portcullis login {}`", server.origin)),
-                None => refused,
-            },
+            // If a store has refused, its address stands there by now.
+            Some(reason @ (Reason::NotSignedIn | Reason::TerminalUnknown)) if refused.fix() == reason.advice() => {
+                let pins = self.client.servers().unwrap_or_default();
+                let mut servers = signed.manifest().servers.iter();
+                let trusted = servers.find(|server| {
+                    pins.iter().any(|pin| pin.origin == server.origin && pin.root.thumbprint() == server.root)
+                });
+                match trusted {
+                    Some(server) => refused.with_fix(format!("sign in: `portcullis login {}`", server.origin)),
+                    None => refused,
+                }
+            }
             _ => refused,
         }
     }

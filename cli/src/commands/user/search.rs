@@ -4,6 +4,7 @@ use clap::Args;
 use portcullis_host::{FoundProduct, Listing, SearchPage, Storefront};
 use portcullis_protocol::{Origin, nearest};
 use serde::Serialize;
+use std::collections::HashSet;
 
 use crate::context::{Context, ServerOption};
 use crate::failure::{Failure, Outcome};
@@ -13,6 +14,8 @@ use crate::screen::table::Table;
 
 /// The kind of what merchants sell.
 const CODE: &str = "code";
+/// Pages that are asked for at most: a store that always names a next one is not followed for ever.
+const PAGES: u32 = 1000;
 
 /// Search a store
 #[derive(Debug, Args)]
@@ -42,6 +45,9 @@ struct Results {
     unknown: Vec<UnknownLine>,
     #[serde(skip_serializing_if = "Option::is_none")]
     next_page: Option<u32>,
+    /// What helps if nothing was found.
+    #[serde(skip)]
+    hint: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -108,28 +114,33 @@ impl Search {
         let server = self.store.origin(&client)?;
         let words = self.words.join(" ");
         let page = context.wait(self.page(&client.store(&server), &words))?;
-        let nothing = page.results.is_empty() && page.products.is_empty() && page.unknown.is_empty();
-        if let Some(kind) = self.kind.as_deref().filter(|kind| nothing && !kinds().any(|known| known == *kind)) {
-            return Err(no_such_kind(&server, kind));
-        }
+        let hint = self.kind.as_deref().and_then(other_kind);
         let next_page = page.next.map(|_| self.page.saturating_add(1));
         let results = page.results.iter().map(Found::from).collect();
         let unknown = page.unknown.iter().map(UnknownLine::of).collect();
         let products = page.products.iter().map(Sold::from).collect();
-        context.screen.report(&Results { server, results, products, unknown, next_page });
+        context.screen.report(&Results { server, results, products, unknown, next_page, hint });
         Ok(())
     }
 
     /// The page that is meant. A store names its next page in its own way, so those before it are asked for.
     async fn page(&self, store: &Storefront, words: &str) -> Outcome<SearchPage> {
         let mut page = store.search(words, self.kind.as_deref(), None).await?;
+        let mut seen = HashSet::new();
         for last in 1..self.page {
-            let Some(next) = page.next else {
+            // A page that was there before is no next one.
+            let Some(next) = page.next.filter(|next| seen.insert(*next)) else {
                 return Err(Failure::new(
                     format!("there is no page {}: what was found ends with page {last}", self.page),
                     "name a page that there is, as in --page 1; the last line of a page names the next one",
                 ));
             };
+            if last == PAGES {
+                return Err(Failure::new(
+                    format!("page {} is beyond the {PAGES} pages that are looked through", self.page),
+                    "look for more words, so that less is found",
+                ));
+            }
             page = store.search(words, self.kind.as_deref(), Some(next)).await?;
         }
         Ok(page)
@@ -141,13 +152,15 @@ fn kinds() -> impl Iterator<Item = &'static str> {
     KINDS.into_iter().chain([CODE])
 }
 
-/// Nothing was found of a kind that is not known. Publishers who seal with tools of their own can name others.
-fn no_such_kind(server: &Origin, kind: &str) -> Failure {
-    let fix = match nearest(kind, kinds()) {
+/// What helps if nothing is found of a kind that is not known. It may be right: publishers can name others.
+fn other_kind(kind: &str) -> Option<String> {
+    if kinds().any(|known| known == kind) {
+        return None;
+    }
+    Some(match nearest(kind, kinds()) {
         Some(near) => format!("did you mean --kind {near}?"),
         None => format!("most have one of the kinds {}", kinds().collect::<Vec<_>>().join(", ")),
-    };
-    Failure::new(format!("nothing of the kind `{kind}` was found at {server}"), fix)
+    })
 }
 
 impl Report for Results {
@@ -180,7 +193,8 @@ impl Report for Results {
     fn notes(&self) -> String {
         match self.next_page {
             _ if self.results.is_empty() && self.products.is_empty() && self.unknown.is_empty() => {
-                format!("nothing found at {}\n", self.server)
+                let hint = self.hint.as_ref().map_or_else(String::new, |hint| format!("; {hint}"));
+                format!("nothing found at {}{hint}\n", self.server)
             }
             Some(page) => format!("There is more: --page {page}\n"),
             None => String::new(),
@@ -214,7 +228,7 @@ mod tests {
         let order = |results: &[&str], products: Vec<Sold>| -> Vec<String> {
             let server = "https://store.example".parse().expect("an origin");
             let results = results.iter().map(|name| found(name)).collect();
-            let report = Results { server, results, products, unknown: Vec::new(), next_page: None };
+            let report = Results { server, results, products, unknown: Vec::new(), next_page: None, hint: None };
             report.text().lines().map(|line| line.split('\t').next().unwrap_or_default().to_owned()).collect()
         };
         let all = order(&["a", "b"], vec![sold("p", Some(0)), sold("q", Some(2)), sold("r", Some(4))]);

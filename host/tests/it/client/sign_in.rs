@@ -155,6 +155,28 @@ async fn a_revoked_terminal_makes_new_keys_at_the_next_sign_in() {
     assert_eq!(run(&client, &resource, "view").await.expect_err("unpaid").reason, Reason::PaymentRequired);
 }
 
+#[tokio::test]
+async fn a_revoked_terminal_is_signed_out_of_its_tokens_as_well() {
+    for is_forgotten in [false, true] {
+        let (store, home) = (TestStore::new(), TempDir::new().expect("home"));
+        let resource = store.world().publish(&SecretKey::generate(&mut rng()), (1, 0, 0));
+        let client = store.signed_in(home.path()).await;
+        let revoked: Vec<_> = store.world().terminals.keys().copied().collect();
+        store.world().revoked.extend(revoked);
+        assert_eq!(run(&client, &resource, "view").await.expect_err("revoked").reason, Reason::TerminalRevoked);
+        // Another process, without its keys.
+        let client = store.client(home.path());
+        assert!(client.is_signed_in(&origin()).expect("known"), "its tokens are still there");
+        if is_forgotten {
+            client.forget(&origin()).await.expect("forgotten");
+        } else {
+            assert!(client.sign_out(&origin()).await.expect("signed out"));
+        }
+        assert!(!client.is_signed_in(&origin()).expect("known"));
+        assert_eq!(client.servers().expect("pins").is_empty(), is_forgotten);
+    }
+}
+
 /// Two processes: one has a session of the revoked key, the other has signed in anew.
 #[tokio::test]
 async fn a_refusal_to_an_old_key_leaves_the_new_one() {
