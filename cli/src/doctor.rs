@@ -18,6 +18,7 @@ use std::path::Path;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::project;
+use crate::screen::hint;
 
 /// How something is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -62,12 +63,18 @@ impl Finding {
 
     /// It deserves a look.
     pub(crate) fn warning(area: &'static str, check: &'static str, finding: impl Display, mend: impl Display) -> Self {
-        Self { mend: Some(mend.to_string()), ..Self::new(area, check, State::Warning, finding) }
+        Self {
+            mend: Some(hint::typed(&mend.to_string()).into_owned()),
+            ..Self::new(area, check, State::Warning, finding)
+        }
     }
 
     /// It does not work.
     pub(crate) fn wrong(area: &'static str, check: &'static str, finding: impl Display, mend: impl Display) -> Self {
-        Self { mend: Some(mend.to_string()), ..Self::new(area, check, State::Wrong, finding) }
+        Self {
+            mend: Some(hint::typed(&mend.to_string()).into_owned()),
+            ..Self::new(area, check, State::Wrong, finding)
+        }
     }
 
     /// It does not work, as a failure says it.

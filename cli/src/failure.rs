@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use std::fmt::{self, Display, Write as _};
 
 use crate::payment::offer_line::{OfferLine, UNKNOWN, UnknownLine};
+use crate::screen::hint;
 use crate::screen::style;
 
 /// What every verb returns.
@@ -117,7 +118,7 @@ impl Failure {
 
     /// `{"error": {"reason"?, "message", "fix", "offers"?, "unknown_offers"?, "retry_after"?, "more"?}}`.
     pub(crate) fn to_json(&self) -> Value {
-        let mut error = json!({ "message": self.message, "fix": self.fix });
+        let mut error = json!({ "message": self.message, "fix": hint::typed(&self.fix) });
         if let Some(refused) = &self.refused {
             error["reason"] = json!(refused.reason.code());
             if !refused.offers.is_empty() {
@@ -157,7 +158,7 @@ impl Failure {
         if let Some(seconds) = self.refused.as_ref().and_then(|refused| refused.retry_after) {
             let _ = writeln!(text, "  {dim}wait{dim:#}  {}", Span(seconds.into()));
         }
-        let _ = writeln!(text, "  {dim}fix{dim:#}   {}", self.fix.replace('\n', "\n        "));
+        let _ = writeln!(text, "  {dim}fix{dim:#}   {}", hint::typed(&self.fix).replace('\n', "\n        "));
         text
     }
 }

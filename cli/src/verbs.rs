@@ -137,15 +137,33 @@ pub(crate) fn read() -> Result<Cli, clap::Error> {
     Cli::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command))
 }
 
-/// The complaint about what was typed. Its usage line counts what an environment variable gives as typed, as if the
-/// option belonged there; the same complaint without the environment does not.
+/// The complaint about what was typed. Its usage line counts what an environment variable gives as typed, and an option
+/// that every verb has as the verb's own; the same complaint without the environment and that option does not.
 fn as_typed(words: &[OsString], error: clap::Error) -> clap::Error {
+    let words = &without_home(words);
     let command = without_environment(admit_identifiers(command(), words));
     match command.try_get_matches_from(words) {
         Err(typed) if typed.kind() == error.kind() => typed,
         // It is the environment that is wrong.
         _ => error,
     }
+}
+
+/// The words without `--home DIR` and `--home=DIR`. What comes after `--` is a resource's.
+fn without_home(words: &[OsString]) -> Vec<OsString> {
+    let own = words.iter().position(|word| word == "--").unwrap_or(words.len());
+    let mut kept = Vec::new();
+    let mut rest = words[..own].iter().peekable();
+    while let Some(word) = rest.next() {
+        // Another option is no folder: the complaint is about that.
+        let has_value = |next: &&OsString| !next.as_encoded_bytes().starts_with(b"-");
+        let is_whole = word == "--home" && rest.next_if(has_value).is_some();
+        if !is_whole && !word.as_encoded_bytes().starts_with(b"--home=") {
+            kept.push(word.clone());
+        }
+    }
+    kept.extend_from_slice(&words[own..]);
+    kept
 }
 
 fn without_environment(command: Command) -> Command {
@@ -310,7 +328,7 @@ mod tests {
         }
     }
 
-    /// Global options come from the environment, too, and are not to be typed then.
+    /// Global options come from the environment, too, and are not to be typed then; nor are they the verb's.
     #[test]
     fn usage_has_no_option_that_the_environment_gave() {
         let words = words("portcullis price a/b --model uses");
@@ -319,6 +337,15 @@ mod tests {
         let typed: Vec<OsString> = words.iter().map(OsString::from).collect();
         let error = command().try_get_matches_from(&words).expect_err("no operation");
         assert!(!as_typed(&typed, error).to_string().contains("--home"));
+        for line in ["portcullis --home ./x price a/b --model uses", "portcullis price a/b --home=./x --model uses"] {
+            let typed: Vec<OsString> = self::words(line).into_iter().map(OsString::from).collect();
+            let error = command().try_get_matches_from(&typed).expect_err("no operation");
+            assert!(!as_typed(&typed, error).to_string().contains("--home"), "{line}");
+        }
+        // The control: a complaint about the option itself stays.
+        let typed = ["portcullis", "list", "--home"].map(OsString::from);
+        let error = command().try_get_matches_from(&typed).expect_err("no folder");
+        assert!(as_typed(&typed, error).to_string().contains("--home"));
     }
 
     #[test]

@@ -19,6 +19,7 @@ use std::sync::atomic::AtomicBool;
 use crate::failure::{Failure, Outcome};
 use crate::payment::metered::{Agreed, Question};
 use crate::payment::unpaid_line::what_to_do;
+use crate::screen::hint;
 use crate::screen::output::{OfferLine, Screen, style};
 
 /// How what is metered is paid for.
@@ -273,8 +274,9 @@ pub(crate) async fn buy_or_ask(store: &Storefront, purchase: Purchase, screen: S
     };
     let next = store.order_state(pending).await?.next;
     let to_pay = next.map_or_else(String::new, |step| format!("  to pay that one, open {}\n", step.url));
+    let cancel = hint::typed("portcullis cancel");
     let question = format!(
-        "{failure}\n  order {pending}\n{to_pay}  to give it up: `portcullis cancel {pending}`\nOrder one more beside it?"
+        "{failure}\n  order {pending}\n{to_pay}  to give it up: `{cancel} {pending}`\nOrder one more beside it?"
     );
     if screen.ask(question) { buy(store, purchase.again()).await } else { Err(go_on_with(store, failure).await) }
 }
@@ -322,12 +324,12 @@ impl Again {
 
 /// What a person should know and do of an order that is not paid.
 pub(crate) fn unpaid(order: &str, state: OrderState, next: Option<&PaymentStep>, again: Again) -> String {
-    let give_up = format!("To give it up: `portcullis cancel {order}`\n");
+    let give_up = format!("To give it up: `{} {order}`\n", hint::typed("portcullis cancel"));
     let after = match (state, again) {
         (OrderState::Other(_), _) => UNKNOWN_STATE.to_owned(),
         (_, Again::SameOrder) => format!("{PENDING}{give_up}"),
         (_, Again::Joined) => format!("{JOINED}{give_up}"),
-        (_, Again::AnotherOrder) => format!("{PENDING_COUNTED}{give_up}"),
+        (_, Again::AnotherOrder) => format!("{}{give_up}", hint::typed(PENDING_COUNTED)),
     };
     match next {
         Some(step) => format!("\nTo pay, open this address in a browser:\n\n    {}\n{after}", step.url),

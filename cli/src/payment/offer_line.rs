@@ -5,6 +5,7 @@ use serde::Serialize;
 use std::fmt::{self, Display};
 
 use crate::payment::rights::{self, Figures};
+use crate::screen::hint;
 use crate::screen::shell::quoted;
 use crate::screen::style;
 
@@ -64,7 +65,8 @@ impl OfferLine {
     pub(crate) fn command(&self, name: &str) -> String {
         let price = if self.rights.is_given() { String::new() } else { format!(" --price {}", quoted(&self.price)) };
         format!(
-            "portcullis price {name} --operation {} {}{price} --title {} --beside",
+            "{} {name} --operation {} {}{price} --title {} --beside",
+            hint::typed("portcullis price"),
             self.operation,
             self.figures.arguments(),
             quoted(&self.title)

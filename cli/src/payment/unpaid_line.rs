@@ -4,6 +4,7 @@ use portcullis_protocol::text::counted;
 use portcullis_protocol::wire::{PaymentStep, UnpaidGoods, UnpaidOrder};
 use serde::Serialize;
 
+use crate::screen::hint;
 use crate::screen::moment::minute;
 use crate::screen::output::{date, style};
 
@@ -53,10 +54,11 @@ impl UnpaidLine {
 /// What can be done about an order that is not paid, and by when, in Unix seconds.
 pub(crate) fn what_to_do(order: &str, until: u64, step: Option<&PaymentStep>) -> String {
     let until = minute(until);
+    let cancel = hint::typed("portcullis cancel");
     match step {
-        Some(step) => format!("pay by {until} at {}; or give it up: `portcullis cancel {order}`", step.url),
-        None => format!(
-            "its payment provider has not decided, and has until {until}; to give it up: `portcullis cancel {order}`"
-        ),
+        Some(step) => format!("pay by {until} at {}; or give it up: `{cancel} {order}`", step.url),
+        None => {
+            format!("its payment provider has not decided, and has until {until}; to give it up: `{cancel} {order}`")
+        }
     }
 }

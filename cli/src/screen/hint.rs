@@ -1,8 +1,11 @@
-//! The commands that a text names, so that its reader types them: with the home folder of the command that prints it.
+//! The commands that advice names, so that its reader types them: with the home folder of the command that prints it.
+//!
+//! Only for what this program wrote itself. In the words of a store, a publisher or a resource a command stays as it
+//! is: nobody but the user says what is ready for his home folder.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::sync::OnceLock;
 
 use super::shell::quoted;
@@ -17,21 +20,28 @@ static HOME: OnceLock<HomeOption> = OnceLock::new();
 #[derive(Debug)]
 struct HomeOption {
     home: String,
+    /// The same folder for whoever stands in another one; nothing if it has no name in UTF-8.
+    elsewhere: Option<String>,
     verbs: BTreeSet<String>,
 }
 
-/// From now on the commands in texts go to the home folder that this command line names, if it names one. One that the
-/// environment names holds for what is typed next without a word.
+/// From now on the commands in advice go to the home folder that this command line names, if it names one. One that the
+/// environment names holds for what is typed next without a word, and one that is not UTF-8 cannot be written here.
 pub(crate) fn follow(words: impl Iterator<Item = OsString>, verbs: impl IntoIterator<Item = String>) {
-    if let Some(home) = named(words) {
-        let home = quoted(home.to_string_lossy());
-        let _ = HOME.set(HomeOption { home, verbs: verbs.into_iter().collect() });
+    if let Some(home) = named(words).as_deref().and_then(OsStr::to_str) {
+        let _ = HOME.set(HomeOption::of(home, verbs));
     }
 }
 
-/// The text with its commands as they have to be typed.
+/// A text of this program with its commands as they have to be typed.
 pub(crate) fn typed(text: &str) -> Cow<'_, str> {
-    HOME.get().map_or(Cow::Borrowed(text), |home| home.within(text))
+    HOME.get().map_or(Cow::Borrowed(text), |option| option.within(text, &option.home))
+}
+
+/// As [`typed`], of commands that follow a `cd`.
+pub(crate) fn typed_elsewhere(text: &str) -> Cow<'_, str> {
+    let option = HOME.get().and_then(|option| Some((option, option.elsewhere.as_ref()?)));
+    option.map_or(Cow::Borrowed(text), |(option, home)| option.within(text, home))
 }
 
 /// The folder in `--home DIR` or `--home=DIR`. What comes after `--` is a resource's.
@@ -50,7 +60,13 @@ fn named(words: impl Iterator<Item = OsString>) -> Option<OsString> {
 }
 
 impl HomeOption {
-    fn within<'t>(&self, text: &'t str) -> Cow<'t, str> {
+    fn of(home: &str, verbs: impl IntoIterator<Item = String>) -> Self {
+        let elsewhere = std::path::absolute(home).ok();
+        let elsewhere = elsewhere.and_then(|home| home.to_str().map(quoted));
+        Self { home: quoted(home), elsewhere, verbs: verbs.into_iter().collect() }
+    }
+
+    fn within<'t>(&self, text: &'t str, home: &str) -> Cow<'t, str> {
         let mut written = String::new();
         let mut rest = text;
         while let Some(at) = rest.find(PROGRAM) {
@@ -60,7 +76,7 @@ impl HomeOption {
             let begins = !rest[..at].ends_with(|c: char| c.is_alphanumeric() || "-_./".contains(c));
             let verb = after.split(|c: char| !(c.is_ascii_lowercase() || c == '-')).next().unwrap_or_default();
             if begins && self.verbs.contains(verb) {
-                written += &format!("{OPTION} {} ", self.home);
+                written += &format!("{OPTION} {home} ");
             }
             rest = after;
         }
@@ -77,8 +93,9 @@ mod tests {
 
     #[test]
     fn commands_name_the_home_and_other_words_do_not() {
-        let verbs = ["buy", "login", "change-key"].map(str::to_owned).into();
-        let home = HomeOption { home: "../buyer".into(), verbs };
+        let option = HomeOption::of("../buyer", ["buy", "login", "change-key"].map(str::to_owned));
+        let within = |text| option.within(text, &option.home);
+        assert!(option.elsewhere.as_ref().is_some_and(|home| home != "../buyer"));
         for (text, shown) in [
             ("portcullis buy acme/a", "portcullis --home ../buyer buy acme/a"),
             (
@@ -87,7 +104,7 @@ mod tests {
             ),
             ("rm x && portcullis change-key", "rm x && portcullis --home ../buyer change-key"),
         ] {
-            assert_eq!(home.within(text), shown);
+            assert_eq!(within(text), shown);
         }
         for text in [
             "portcullis",
@@ -98,7 +115,7 @@ mod tests {
             "portcullis --home x buy",
             "other-portcullis buy",
         ] {
-            assert_eq!(home.within(text), text);
+            assert_eq!(within(text), text);
         }
     }
 

@@ -14,7 +14,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::failure::Failure;
 pub(crate) use crate::payment::offer_line::{OfferLine, UNKNOWN, UnknownLine, unshown};
-use crate::screen::hint;
 pub(crate) use crate::screen::moment::date;
 pub(crate) use crate::screen::style;
 use crate::screen::tty::Tty;
@@ -61,7 +60,7 @@ impl Screen {
 
     fn write(self, report: &impl Report) -> io::Result<()> {
         if self.json {
-            write_json(serde_json::to_value(report).unwrap_or_default())
+            write_json(&serde_json::to_value(report).unwrap_or_default())
         } else {
             let text = report.text();
             let written = write(anstream::AutoStream::auto(io::stdout().lock()), style::render(&text).as_bytes());
@@ -76,7 +75,7 @@ impl Screen {
             return;
         }
         if self.json {
-            keep(write_json(failure.to_json()));
+            keep(write_json(&failure.to_json()));
         } else {
             err(&failure.to_text());
         }
@@ -181,31 +180,10 @@ pub(crate) fn asking() -> bool {
     ASKING.load(Ordering::Relaxed)
 }
 
-/// The members of JSON that say what to do: texts for a person.
-const ADVICE: [&str; 3] = ["fix", "mend", "next"];
-
-fn write_json(value: Value) -> io::Result<()> {
+fn write_json(value: &Value) -> io::Result<()> {
     // Pretty: a person reads it too, and a program does not mind.
-    let text = serde_json::to_string_pretty(&advised(value)).unwrap_or_default() + "\n";
+    let text = serde_json::to_string_pretty(value).unwrap_or_default() + "\n";
     write(io::stdout().lock(), json_escaped(&text).as_bytes())
-}
-
-/// The value with the commands that it advises as they have to be typed.
-fn advised(value: Value) -> Value {
-    match value {
-        Value::Array(values) => values.into_iter().map(advised).collect(),
-        Value::Object(members) => {
-            let member = |(name, value): (String, Value)| {
-                let value = match value {
-                    Value::String(text) if ADVICE.contains(&name.as_str()) => hint::typed(&text).into(),
-                    value => advised(value),
-                };
-                (name, value)
-            };
-            members.into_iter().map(member).collect()
-        }
-        value => value,
-    }
 }
 
 /// Waits until what was written is on the disk, if standard output is a file: some disks say only then that they are

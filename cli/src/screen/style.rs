@@ -3,16 +3,13 @@
 //! A text that is about to be printed holds words of stores, publishers, resources and files. Wherever such a word
 //! comes from, it must not be able to do more than be read. So a style is not the escape sequence that a terminal
 //! obeys, but a mark that only this process can make; [`render`] turns marks into sequences, and writes every other
-//! control, direction and invisible character as an escape. Commands that a text names get the home folder that was
-//! typed.
+//! control, direction and invisible character as an escape.
 
 use anstyle::AnsiColor;
 use portcullis_protocol::text::shown;
 use std::borrow::Cow;
 use std::fmt::{self, Display};
 use std::sync::OnceLock;
-
-use super::hint;
 
 /// Begins and ends a mark. Noncharacters (Unicode Standard 23.7) stand in no text; where one does, it is escaped.
 const BEGIN: char = '\u{fdd0}';
@@ -85,7 +82,6 @@ fn secret() -> &'static str {
 
 /// The text as a terminal may have it: styles as sequences, everything else readable.
 pub(crate) fn render(text: &str) -> String {
-    let text = hint::typed(text);
     let mut rendered = String::with_capacity(text.len());
     let mut pieces = text.split(BEGIN);
     rendered += &shown(pieces.next().unwrap_or_default());

@@ -178,6 +178,16 @@ fn advice_names_the_home_that_was_named() {
     let output = login.output().expect("runs");
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(text.contains(&format!("Then: portcullis --home 'a buyer' login {}", stage.origin())), "{text}");
+    // Behind a `cd`, its whole path.
+    let (code, text) = named(&["new", "lake", "--kind", "picture", "--publisher", "acme"]);
+    assert!(code == Some(0) && text.contains("portcullis --home ") && !text.contains("./user"), "{text}");
+    // What is no advice stays as it is, and so does what the parser says.
+    for arguments in [&["man"][..], &["completions", "bash"]] {
+        let without = stage.succeed("user", arguments);
+        assert_eq!(named(arguments).1, String::from_utf8_lossy(&without.stdout), "{arguments:?}");
+    }
+    let (code, text) = named(&["price", "acme/sketch", "--model", "uses"]);
+    assert!(code == Some(2) && text.contains("Usage: portcullis price") && !text.contains("--home"), "{text}");
     // The control: what the environment says, it says to the next command, too.
     let text = said(&stage.run("user", &run));
     assert!(text.contains("`portcullis buy acme/sketch --operation view`") && !text.contains("--home"), "{text}");

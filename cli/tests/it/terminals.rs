@@ -38,6 +38,9 @@ fn a_lost_terminal_is_revoked_from_another_one() {
     let unasked = stage.run("user", &["terminals", "revoke", lost]);
     assert!(unasked.status.code() == Some(1) && said(&unasked).contains("nobody can be asked"), "{}", said(&unasked));
     assert!(said(&unasked).contains(&format!("terminals revoke {lost} --yes`")), "{}", said(&unasked));
+    let unasked = stage.run("user", &["terminals", "--server", stage.origin(), "revoke", lost]);
+    let command = format!("portcullis terminals --server {} revoke {lost} --yes`", stage.origin());
+    assert!(said(&unasked).contains(&command), "{}", said(&unasked));
     let none = stage.run("user", &["terminals", "revoke", "nonsense", "--yes"]);
     assert!(none.status.code() == Some(1) && said(&none).contains("portcullis terminals"), "{}", said(&none));
     stage.succeed("laptop", &["whoami"]);

@@ -115,7 +115,7 @@ fn another_name_has_to_be_approved() {
         let output = stage.succeed("user", &[&["login", stage.origin()], options].concat());
         String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
     };
-    for same in [&[][..], &["--label", "desk"]] {
+    for same in [&[][..], &["--label", "desk"], &["--label", "de\u{200b}sk"]] {
         let text = login(same);
         assert!(text.contains("signed in already") && !text.contains("Open "), "{same:?}: {text}");
     }

@@ -55,6 +55,12 @@ pub struct SignedIn {
 }
 
 impl SignIn {
+    /// A terminal's label as it is sent: without what disturbs, and 40 characters of it at most.
+    #[must_use]
+    pub fn label_of(text: &str) -> String {
+        text.chars().filter(|c| !disturbs(*c)).take(40).collect()
+    }
+
     /// Asks the server who it is and begins a sign-in. The terminal's keys for it are made if there are none.
     pub(crate) async fn begin(
         sessions: Arc<Sessions>,
@@ -62,7 +68,7 @@ impl SignIn {
         origin: &Origin,
         label: &str,
     ) -> Result<Self, ClientError> {
-        let label: String = label.chars().filter(|c| !disturbs(*c)).take(40).collect();
+        let label = Self::label_of(label);
         let new_server = sessions.trust.pin(origin)?.is_none();
         let found = sessions.trust.discover_anew(origin).await?;
         let session = sessions.session(Terminal::load_or_create(&*sessions.keys, origin)?);

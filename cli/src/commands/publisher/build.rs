@@ -12,6 +12,7 @@ use crate::failure::{Failure, OrFail as _, Outcome};
 use crate::guest::core_module;
 use crate::guest::language::Language;
 use crate::project::{PartSource, Project};
+use crate::screen::hint;
 use crate::screen::output::{Report, size, style};
 
 /// Compile the guest of a project for WebAssembly
@@ -124,7 +125,9 @@ impl Report for Built {
             text += &format!("{good}built{good:#} {} ({})\n", part.file.display(), size(part.bytes));
         }
         text + &format!(
-            "\nNext: {strong}portcullis seal --server https://STORE -o OUT.sealed.wasm{strong:#}, or {strong}portcullis dev{strong:#}\n"
+            "\nNext: {strong}{} --server https://STORE -o OUT.sealed.wasm{strong:#}, or {strong}{}{strong:#}\n",
+            hint::typed("portcullis seal"),
+            hint::typed("portcullis dev")
         )
     }
 }

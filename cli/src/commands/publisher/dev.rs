@@ -29,6 +29,7 @@ use crate::project::Project;
 use crate::project::{publisher_key, recipient};
 use crate::resource::invocation::Invocation;
 use crate::screen::consent::Terminal;
+use crate::screen::hint;
 use crate::screen::output::{Report, size, style};
 
 /// Try a project end to end: build it, sell it on a throw-away store, buy it, run it, and show each step of the cycle
@@ -229,8 +230,9 @@ impl Report for Tried {
     fn text(&self) -> String {
         let good = style::GOOD;
         format!(
-            "{good}{} works{good:#}: built, sold, refused unpaid, bought and run. The store is gone again.\n\nNext: portcullis keygen, portcullis login https://STORE, portcullis seal, portcullis publish\n",
-            self.resource
+            "{good}{} works{good:#}: built, sold, refused unpaid, bought and run. The store is gone again.\n\nNext: {}\n",
+            self.resource,
+            hint::typed("portcullis keygen, portcullis login https://STORE, portcullis seal, portcullis publish")
         )
     }
 }

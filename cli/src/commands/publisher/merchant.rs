@@ -14,6 +14,7 @@ use crate::doctor::Diagnosis;
 use crate::endpoint::{self, Endpoint};
 use crate::failure::{Failure, Outcome};
 use crate::project::publisher_key::{self, Whose};
+use crate::screen::hint;
 use crate::screen::output::{KeyName, Lines, Report, style};
 use crate::screen::table::Table;
 
@@ -273,7 +274,7 @@ impl Report for Sold {
             _ => "ask the store's operator",
         };
         let (warn, state) = (style::WARN, &self.merchant_state);
-        format!("{warn}note{warn:#}: nobody can buy it yet: the merchant is {state}; {next}\n")
+        format!("{warn}note{warn:#}: nobody can buy it yet: the merchant is {state}; {}\n", hint::typed(next))
     }
 }
 

@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use crate::context::Context;
 use crate::failure::{Failure, OrFail as _, Outcome};
 use crate::guest::language::Language;
+use crate::screen::hint;
 use crate::screen::output::{Report, style};
 use crate::screen::shell::quoted;
 
@@ -128,12 +129,13 @@ impl Report for Made {
         let (good, strong) = (style::GOOD, style::STRONG);
         let folder = self.folder.display();
         format!(
-            "{good}made{good:#} {folder}: {} ({})\n\nIt is published as {}/{}: at each store, a publisher's name is one account's alone (`--publisher`).\n\nNext:\n  {strong}cd {}{strong:#}\n  {strong}portcullis dev{strong:#}   builds it, sells it on a throw-away store and runs it\n",
+            "{good}made{good:#} {folder}: {} ({})\n\nIt is published as {}/{}: at each store, a publisher's name is one account's alone (`--publisher`).\n\nNext:\n  {strong}cd {}{strong:#}\n  {strong}{}{strong:#}   builds it, sells it on a throw-away store and runs it\n",
             self.what,
             counted(self.files, "file"),
             self.publisher,
             self.name,
-            quoted(&folder)
+            quoted(&folder),
+            hint::typed_elsewhere("portcullis dev")
         )
     }
 }

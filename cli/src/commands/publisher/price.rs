@@ -15,6 +15,7 @@ use crate::payment::offer_title;
 use crate::payment::rights::Typed;
 use crate::project;
 use crate::resource::target::Name;
+use crate::screen::hint;
 use crate::screen::output::{OfferLine, Report, UnknownLine, style};
 
 /// Show or set what a resource's operations cost. An offer of the same operation, model and currency is revised
@@ -292,7 +293,8 @@ impl Report for Prices {
         if self.withdrawn {
             text += &format!(
                 "  every version was withdrawn, so nobody can buy it and its offers rest: publish a newer one, or take \
-                 one back: {strong}portcullis restore {}@VERSION{strong:#}\n",
+                 one back: {strong}{} {}@VERSION{strong:#}\n",
+                hint::typed("portcullis restore"),
                 self.name
             );
         } else if self.offers.is_empty() && self.unknown_offers.is_empty() {
@@ -309,8 +311,11 @@ impl Report for Prices {
             if self.offers.iter().any(|offer| offer.operation == free.operation && !offer.is_given()) {
                 text += &format!(
                     "{warn}warning{warn:#}: {} is free, so nobody can buy it as long as its free offer is there; to end \
-                     that: `portcullis price {} --remove {}`\n",
-                    free.operation, self.name, free.id
+                     that: `{} {} --remove {}`\n",
+                    free.operation,
+                    hint::typed("portcullis price"),
+                    self.name,
+                    free.id
                 );
             }
         }

@@ -14,6 +14,7 @@ use crate::project::published_record::{PublishedRecord, PublishedVersion};
 use crate::project::publisher_key::{self, Whose};
 use crate::project::{self, Project};
 use crate::resource::location;
+use crate::screen::hint;
 use crate::screen::output::{Lines, OfferLine, Report, UnknownLine, size, style};
 
 /// The project's folder, unless another one is named.
@@ -286,7 +287,8 @@ impl Report for Published {
         let mut text = format!("{good}published{good:#} {} {}{claimed}\n{lines}", self.name, self.version);
         if self.offers.is_empty() && self.unknown_offers.is_empty() {
             text += &format!(
-                "{warn}note{warn:#}: it has no offer, so nobody can buy it: {strong}portcullis price {}{strong:#}\n",
+                "{warn}note{warn:#}: it has no offer, so nobody can buy it: {strong}{} {}{strong:#}\n",
+                hint::typed("portcullis price"),
                 self.name
             );
         }

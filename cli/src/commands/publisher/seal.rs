@@ -18,6 +18,7 @@ use crate::project::recipient::{self, ServerArg, Store};
 use crate::project::stale;
 use crate::project::{PartSource, Project};
 use crate::resource::destination::Destination;
+use crate::screen::hint;
 use crate::screen::output::{KeyName, Lines, Report, size, style};
 use crate::screen::shell::quoted;
 
@@ -309,7 +310,8 @@ impl Report for Sealed {
         // If all of them refuse it, what comes next stands in the warnings.
         let is_refused = self.servers.iter().all(|server| self.refused_by.contains(server));
         if self.servers.is_empty() || !is_refused {
-            text += &format!("\nNext: {strong}portcullis publish {}{strong:#}\n", quoted(file));
+            let publish = hint::typed("portcullis publish");
+            text += &format!("\nNext: {strong}{publish} {}{strong:#}\n", quoted(file));
         }
         text
     }

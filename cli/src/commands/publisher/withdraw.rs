@@ -11,7 +11,9 @@ use super::price::publisher;
 use crate::context::{Context, ServerOption};
 use crate::failure::{Failure, Outcome};
 use crate::resource::target::Name;
+use crate::screen::hint;
 use crate::screen::output::{Report, style};
+use crate::screen::shell::quoted;
 
 /// Withdraw a version: nobody is granted anything of it from then on, until it is restored
 #[derive(Debug, Args)]
@@ -67,6 +69,19 @@ async fn listed(client: &Client, server: &Origin, name: &Name) -> Outcome<Catalo
 }
 
 impl Withdraw {
+    /// What was typed, without `--yes`.
+    fn typed(&self) -> String {
+        let mut typed = format!("portcullis withdraw {}", self.name);
+        if !self.reason.is_empty() {
+            // One word, since a reason may begin with a hyphen.
+            typed += &format!(" --reason={}", quoted(&self.reason));
+        }
+        if let Some(server) = self.store.named() {
+            typed += &format!(" --server {}", quoted(server));
+        }
+        typed
+    }
+
     pub(crate) fn run(self, context: &Context) -> Outcome {
         publisher(&self.name)?;
         version(&self.name)?;
@@ -84,7 +99,7 @@ impl Withdraw {
                 if !context.screen.can_ask() {
                     return Err(Failure::nobody_to_ask(
                         format_args!("{} was not withdrawn", self.name),
-                        format_args!("portcullis withdraw {}", self.name),
+                        self.typed(),
                     ));
                 }
                 let question = format!(
@@ -147,7 +162,8 @@ impl Report for Changed {
             return format!("{good}restored{good:#} {name} {version} at {server}\n");
         }
         format!(
-            "{good}withdrawn{good:#} {name} {version} at {server}\n\nTake it back: {strong}portcullis restore {name}@{version}{strong:#}\n"
+            "{good}withdrawn{good:#} {name} {version} at {server}\n\nTake it back: {strong}{} {name}@{version}{strong:#}\n",
+            hint::typed("portcullis restore")
         )
     }
 }

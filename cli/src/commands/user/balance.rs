@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::context::{Context, ServerOption};
 use crate::failure::Outcome;
+use crate::screen::hint;
 use crate::screen::output::{Report, UnknownLine, style, unshown};
 
 /// Show the money you have paid in, for operations that are sold by the unit
@@ -63,7 +64,8 @@ impl Report for Balances {
     fn text(&self) -> String {
         let strong = style::STRONG;
         if self.balances.is_empty() && self.unknown.is_empty() {
-            return format!("nothing was paid in at {}; `portcullis top-up 5.00EUR` does it\n", self.server);
+            let top_up = hint::typed("portcullis top-up 5.00EUR");
+            return format!("nothing was paid in at {}; `{top_up}` does it\n", self.server);
         }
         let lines = self.balances.iter().map(|balance| format!("{strong}{balance}{strong:#} at {}\n", self.server));
         lines.chain([unshown(&self.unknown)]).collect()

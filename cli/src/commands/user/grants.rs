@@ -11,6 +11,7 @@ use crate::context::{Context, ServerOption};
 use crate::failure::Outcome;
 use crate::payment::rights::{self, Figures};
 use crate::resource::target::Name;
+use crate::screen::hint;
 use crate::screen::output::{Report, UNKNOWN, UnknownLine};
 use crate::screen::table::Table;
 
@@ -161,8 +162,11 @@ impl Report for Held {
             return String::new();
         }
         match &self.of {
-            Some(name) => format!("you hold no rights in {name}; `portcullis grants` shows all that you hold\n"),
-            None => "you hold no rights; `portcullis buy NAME` buys some\n".to_owned(),
+            Some(name) => {
+                let grants = hint::typed("portcullis grants");
+                format!("you hold no rights in {name}; `{grants}` shows all that you hold\n")
+            }
+            None => hint::typed("you hold no rights; `portcullis buy NAME` buys some\n").into_owned(),
         }
     }
 }

@@ -10,6 +10,7 @@ use crate::failure::{Failure, Outcome};
 use crate::resource::publisher_key::PublisherKey;
 use crate::resource::target::{Name, Target};
 use crate::resource::{location, usage};
+use crate::screen::hint;
 use crate::screen::output::{Lines, OfferLine, Report, UnknownLine, size, style};
 use crate::screen::progress::moved;
 use crate::screen::shell::quoted;
@@ -189,6 +190,7 @@ impl Report for Installed {
             lines.add("price", "the store names none");
         }
         let replaced = self.replaced.as_ref().map_or_else(String::new, |old| format!(", in place of {old}"));
-        format!("{good}installed{good:#} {} {}{replaced}\n{lines}\nRun it: {}\n", self.name, self.version, self.usage)
+        let usage = hint::typed(&self.usage);
+        format!("{good}installed{good:#} {} {}{replaced}\n{lines}\nRun it: {usage}\n", self.name, self.version)
     }
 }

@@ -7,6 +7,7 @@ use serde::Serialize;
 use crate::commands::machine::cache::CodeLine;
 use crate::context::Context;
 use crate::failure::{OrFail as _, Outcome};
+use crate::screen::hint;
 use crate::screen::output::Report;
 use crate::screen::table::Table;
 
@@ -62,7 +63,8 @@ impl List {
                 Ok(found) => installed.push(found),
                 // One damaged record hides no other.
                 Err(error) => {
-                    context.screen.warn(format_args!("{name} is left out: {error}; `portcullis doctor` tells more"));
+                    let doctor = hint::typed("portcullis doctor");
+                    context.screen.warn(format_args!("{name} is left out: {error}; `{doctor}` tells more"));
                 }
             }
         }
@@ -94,7 +96,7 @@ impl Report for Library {
         match &self.cache {
             Some(cache) if cache.is_empty() => "no compiled code is kept\n".into(),
             None if self.resources.is_empty() => {
-                "nothing is installed; `portcullis search` shows what there is\n".into()
+                hint::typed("nothing is installed; `portcullis search` shows what there is\n").into_owned()
             }
             _ => String::new(),
         }

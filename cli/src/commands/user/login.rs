@@ -2,12 +2,13 @@
 
 use clap::Args;
 use portcullis_host::{Client, ClientError, SignIn};
-use portcullis_protocol::text::counted;
+use portcullis_protocol::text::{counted, shown_line};
 use portcullis_protocol::{Origin, Reason, Thumbprint, nearest};
 use serde::Serialize;
 
 use crate::context::{Context, origin};
 use crate::failure::{Failure, Outcome};
+use crate::screen::hint;
 use crate::screen::output::{Lines, Report, Screen, date, style};
 
 /// Trust a store and sign in to it
@@ -81,7 +82,7 @@ impl Login {
                 }
                 None => {
                     if let Some(signed_in) = self.signed_in(&client).await? {
-                        if self.label.as_ref().is_none_or(|label| *label == signed_in.label) {
+                        if self.label.as_ref().is_none_or(|label| SignIn::label_of(label) == signed_in.label) {
                             context.screen.report(&signed_in);
                             return Ok(());
                         }
@@ -172,7 +173,8 @@ impl SignedIn {
         format!(
             "This terminal is signed in as {} already, and the store calls it `{}`. For it to have another name, approve \
              that in a browser, as a sign-in. Until then nothing changes.\n\n",
-            self.account, self.label
+            shown_line(&self.account),
+            shown_line(&self.label)
         )
     }
 }
@@ -225,11 +227,12 @@ impl Report for Aside {
     fn text(&self) -> String {
         let strong = style::STRONG;
         format!(
-            "Open {strong}{}{strong:#}\nThe code is {strong}{}{strong:#}, until {}. Approve it only if the page shows these words, which are this terminal's:\n\n    {strong}{}{strong:#}\n\nThen: portcullis login {}\n",
+            "Open {strong}{}{strong:#}\nThe code is {strong}{}{strong:#}, until {}. Approve it only if the page shows these words, which are this terminal's:\n\n    {strong}{}{strong:#}\n\nThen: {} {}\n",
             self.url_with_code,
             self.user_code,
             date(self.expires),
             self.terminal_words,
+            hint::typed("portcullis login"),
             self.server
         )
     }
@@ -280,7 +283,10 @@ impl Report for SignedIn {
         let mut lines = Lines::default();
         lines.add("account", &self.account).add("store", &self.server_words).add("terminal", &self.terminal_words);
         let (already, after) = match self.already {
-            true => (" already", format!("\nTo sign in as somebody else: `portcullis logout {}` first\n", self.server)),
+            true => {
+                let logout = hint::typed("portcullis logout");
+                (" already", format!("\nTo sign in as somebody else: `{logout} {}` first\n", self.server))
+            }
             false => ("", String::new()),
         };
         format!("{good}signed in{good:#}{already} to {}\n{lines}{after}", self.server)

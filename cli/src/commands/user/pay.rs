@@ -13,6 +13,7 @@ use super::codes::{may_answer_later, not_yet};
 use crate::context::{Context, ServerOption, origin};
 use crate::failure::{Failure, Outcome};
 use crate::payment::{self, Again, Payment};
+use crate::screen::hint;
 use crate::screen::output::{Lines, Report, style};
 
 /// How often the order is asked about while the merchant delivers.
@@ -314,7 +315,8 @@ impl Report for Paid {
                 let problem = problem.map_or_else(String::new, |why| format!("The code has not come: {why}\n"));
                 format!(
                     "{good}paid{good:#} {strong}{product}{strong:#}\n{lines}\n{problem}\
-                     Fetch the code: `portcullis codes {order}`\n"
+                     Fetch the code: `{} {order}`\n",
+                    hint::typed("portcullis codes")
                 )
             }
             OrderState::Paid => format!("{good}paid{good:#} {strong}{}{strong:#}\n{lines}", self.product),

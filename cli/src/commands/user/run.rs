@@ -25,6 +25,7 @@ use crate::resource::standing::{self, AtStore, Standing};
 use crate::resource::target::Target;
 use crate::resource::{location, usage};
 use crate::screen::consent::Terminal;
+use crate::screen::hint;
 use crate::screen::output::{Report, readable, size, style};
 use crate::screen::progress::Steps;
 use crate::screen::shell::quoted;
@@ -281,8 +282,8 @@ impl Session<'_> {
         }
         let authorised = self.authorise(&operation).await?;
         if let Some(pays) = rights::pay(&authorised.grant().document().model) {
-            let (dim, name) = (style::DIM, self.name());
-            context.screen.note(format_args!("{dim}{pays}; `portcullis grants {name}` says until when{dim:#}"));
+            let (dim, name, grants) = (style::DIM, self.name(), hint::typed("portcullis grants"));
+            context.screen.note(format_args!("{dim}{pays}; `{grants} {name}` says until when{dim:#}"));
         }
         let ran = match values {
             Some(values) => self.call(&authorised, &export, &values, output).await,

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 
 use crate::context::{Context, ServerOption};
 use crate::failure::{Failure, Outcome};
+use crate::screen::hint;
 use crate::screen::output::{Report, UnknownLine, date, style, unshown};
 use crate::screen::shell::quoted;
 
@@ -92,13 +93,13 @@ impl Terminals {
                 context.screen.report(&Listed { server, terminals, browsers, unknown });
                 Ok(())
             }
-            Some(Task::Revoke(revoke)) => revoke.run(context, &store, server),
+            Some(Task::Revoke(revoke)) => revoke.run(context, &store, server, self.store.named()),
         }
     }
 }
 
 impl Revoke {
-    fn run(self, context: &Context, store: &Storefront, server: Origin) -> Outcome {
+    fn run(self, context: &Context, store: &Storefront, server: Origin, named: Option<&Origin>) -> Outcome {
         let (lines, ..) = context.wait(lines(store))?;
         let line = self.find(&lines)?;
         if line.state == "revoked" {
@@ -110,9 +111,10 @@ impl Revoke {
             format!("Revoke {} ({})? This cannot be undone.", line.label, line.words)
         };
         if !self.yes && !context.screen.can_ask() {
+            let at = named.map_or_else(String::new, |named| format!(" --server {}", quoted(named)));
             return Err(Failure::nobody_to_ask(
                 format_args!("{} was not revoked", line.label),
-                format_args!("portcullis terminals revoke {}", quoted(&self.terminal)),
+                format_args!("portcullis terminals{at} revoke {}", quoted(&self.terminal)),
             ));
         }
         if !self.yes && !context.screen.ask(question) {
@@ -246,7 +248,8 @@ impl Report for Revoked {
         }
         format!(
             "{warn}note{warn:#}: that is this very terminal: nobody is signed in here any more. To sign in with new keys: \
-             {strong}portcullis login {server}{strong:#}\n"
+             {strong}{} {server}{strong:#}\n",
+            hint::typed("portcullis login")
         )
     }
 }

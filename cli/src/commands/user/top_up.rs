@@ -11,6 +11,7 @@ use super::receipts::TopUpLine;
 use crate::context::{Context, ServerOption};
 use crate::failure::{Failure, Outcome};
 use crate::payment::{self, Again, Payment};
+use crate::screen::hint;
 use crate::screen::output::{Lines, Report, style};
 
 /// Pay money into your balance, for operations that are sold by the unit
@@ -96,7 +97,7 @@ impl Report for PaidIn {
             lines.add("balance", balance);
         }
         if self.balances.is_none() {
-            lines.add("balance", "the store does not answer; see `portcullis balance`");
+            lines.add("balance", hint::typed("the store does not answer; see `portcullis balance`"));
         }
         if self.receipt.is_some() {
             format!("{good}paid in{good:#} {strong}{}{strong:#}\n{lines}", self.amount)

@@ -8,6 +8,7 @@ use crate::context::Context;
 use crate::failure::Outcome;
 use crate::resource::publisher_key::PublisherKey;
 use crate::resource::target::Name;
+use crate::screen::hint;
 use crate::screen::output::{Report, style};
 
 /// Install newer versions of what is installed
@@ -75,8 +76,10 @@ impl Update {
                 if let Some(failure) = &failed {
                     code = if code == 0 { failure.code() } else { code };
                 }
-                let failed =
-                    failed.map(|failure| Failed { message: failure.to_string(), fix: failure.fix().to_owned() });
+                let failed = failed.map(|failure| Failed {
+                    message: failure.to_string(),
+                    fix: hint::typed(failure.fix()).into_owned(),
+                });
                 let withdrawn = matches!(newest, Newest::Withdrawn);
                 let (to, publisher_key) = match newest {
                     Newest::Updated(to, key) => (Some(to), Some(key)),

@@ -23,6 +23,7 @@ use self::watch::{Seen, Until};
 use crate::context::{Context, ServerOption};
 use crate::failure::{Failure, Outcome};
 use crate::payment::identifier;
+use crate::screen::hint;
 use crate::screen::output::{Report, Screen};
 use crate::screen::table::Table;
 
@@ -330,7 +331,7 @@ impl Report for Listed {
         let mut notes = String::new();
         notes.extend(self.problems.iter().map(|problem| format!("{problem}\n")));
         if self.codes.is_empty() {
-            notes.push_str("you have bought no codes; `portcullis pay ADDRESS` pays a merchant's request\n");
+            notes += &hint::typed("you have bought no codes; `portcullis pay ADDRESS` pays a merchant's request\n");
         }
         notes
     }
@@ -358,8 +359,9 @@ impl Report for Claimed {
         match self.generation {
             1 => format!("order {} is delivered to this terminal\n", self.order),
             _ => format!(
-                "order {} is delivered to this terminal; its merchant seals the code once more: `portcullis codes --watch`\n",
-                self.order
+                "order {} is delivered to this terminal; its merchant seals the code once more: `{} --watch`\n",
+                self.order,
+                hint::typed("portcullis codes")
             ),
         }
     }

@@ -4,17 +4,18 @@ use portcullis_host::CodeOrder;
 use portcullis_protocol::codes::{CodeState, Party};
 
 use super::doubt;
+use crate::screen::hint;
 
 /// What is next, and who has to see to it; nothing if the order is over. `elsewhere` is what the terminal is called
 /// that an order is delivered to, if that is not this one.
 pub(super) fn next(order: &CodeOrder, elsewhere: Option<&str>) -> String {
     let Some(state) = order.state.known() else { return "update Portcullis".to_owned() };
     if order.is_here {
-        let shown = format!("portcullis codes {}", order.id);
+        let shown = format!("{} {}", hint::typed("portcullis codes"), order.id);
         return doubt::of(state).map_or_else(|| shown.clone(), |doubt| format!("{doubt}: {shown}"));
     }
     if order.key_wanted {
-        return "this terminal makes its key: `portcullis codes --watch`".to_owned();
+        return hint::typed("this terminal makes its key: `portcullis codes --watch`").into_owned();
     }
     let declined = |said: &str| match &order.reason {
         Some(reason) => format!("{said}; the merchant says: {reason}"),
@@ -33,7 +34,7 @@ pub(super) fn next(order: &CodeOrder, elsewhere: Option<&str>) -> String {
                 )
             }
             Some(_) => {
-                let lost = format!("if that one is lost: `portcullis codes {id} --claim`");
+                let lost = format!("if that one is lost: `{} {id} --claim`", hint::typed("portcullis codes"));
                 format!("comes to {}, by `portcullis codes` there; {lost}", named())
             }
         };

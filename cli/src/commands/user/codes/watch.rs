@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 use super::next::next;
 use super::unpaid_codes::UnpaidCodes;
 use crate::failure::Outcome;
+use crate::screen::hint;
 use crate::screen::output::{Screen, style};
 
 /// After how long without an event everything is looked at once more: for what a store does not tell of.
@@ -272,7 +273,8 @@ impl Watch<'_> {
             ClientError::MerchantNew { merchant, .. } => {
                 self.seen.strangers.push((merchant.clone(), order.id));
                 format!(
-                    "{problem}. Compare that with the words that the merchant itself shows, then: portcullis codes {}",
+                    "{problem}. Compare that with the words that the merchant itself shows, then: {} {}",
+                    hint::typed("portcullis codes"),
                     order.id
                 )
             }
