@@ -268,11 +268,27 @@ pub struct Account {
 }
 
 impl Account {
-    /// Checks what will be sent to a server, and whether one can be asked at all.
+    /// Checks the settings of a new account: what will be sent to a server, and whether one can be asked at all.
     ///
     /// # Errors
     /// [`AccountError`].
     pub fn check(&self) -> Result<(), AccountError> {
+        self.check_sent()?;
+        for (what, text) in [("user", &self.user), ("mailbox's name", &self.mailbox)] {
+            if text.is_empty() {
+                return Err(AccountError::Empty(what));
+            }
+        }
+        if let Some(domain) = self.forwarders.iter().find(|domain| ascii_domain(domain).is_none()) {
+            return Err(AccountError::Forwarder(domain.chars().take(80).collect()));
+        }
+        self.check_server()?;
+        self.authority.as_deref().map_or(Ok(()), |path| crate::source::certificates(path).map(drop))
+    }
+
+    /// Checks what will be sent to a server, and that it goes to one that may have it. The rest of what
+    /// [`Account::check`] refuses may stand in an account that an earlier version stored, and harms nobody.
+    pub(crate) fn check_sent(&self) -> Result<(), AccountError> {
         let (Secret::Password(secret) | Secret::Token(secret)) = &self.secret;
         for (what, text) in [("user", &self.user), ("password", &**secret), ("mailbox's name", &self.mailbox)] {
             if text.contains(char::is_control) {
@@ -287,16 +303,12 @@ impl Account {
         {
             return Err(AccountError::Server(renewal.endpoint.chars().take(80).collect()));
         }
-        for (what, text) in [("user", &self.user), ("mailbox's name", &self.mailbox)] {
-            if text.is_empty() {
-                return Err(AccountError::Empty(what));
-            }
-        }
-        if let Some(domain) = self.forwarders.iter().find(|domain| ascii_domain(domain).is_none()) {
-            return Err(AccountError::Forwarder(domain.chars().take(80).collect()));
-        }
-        self.check_server()?;
-        self.authority.as_deref().map_or(Ok(()), |path| crate::source::certificates(path).map(drop))
+        let host = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':' | '[' | ']');
+        let is_server = match self.protocol {
+            Protocol::Jmap => crate::source::session_url(&self.server).is_some(),
+            Protocol::Imap | Protocol::Pop3 => !self.server.is_empty() && self.server.chars().all(host),
+        };
+        if is_server { Ok(()) } else { Err(AccountError::Server(self.server.chars().take(80).collect())) }
     }
 
     fn check_server(&self) -> Result<(), AccountError> {

@@ -34,6 +34,12 @@ pub enum MailError {
         /// Host and port.
         server: String,
     },
+    /// What answers at an https address does not speak TLS.
+    #[error("{server} does not speak TLS. Check the address, and the port in it if there is one")]
+    NoHttps {
+        /// The address.
+        server: String,
+    },
     /// Nothing was said in the clear.
     #[error(
         "{server} did not begin to speak. If the port is one at which TLS comes first, as 993 and 995, add the account without --starttls; if it is not, try again later"
@@ -108,7 +114,7 @@ impl MailError {
             }
         }
         match cause.downcast_ref() {
-            Some(rustls::Error::InvalidMessage(_)) => Self::NoTls { server },
+            Some(rustls::Error::InvalidMessage(_)) => Self::NoHttps { server },
             Some(error) => Self::Untrusted { server, cause: error.to_string() },
             None => Self::Unreachable { server, cause: cause.to_string() },
         }

@@ -112,7 +112,7 @@ pub(crate) fn fuzz_pop3(bytes: &[u8]) {
 /// # Errors
 /// [`MailError`].
 pub async fn connect(account: &Account) -> Result<Box<dyn Source>, MailError> {
-    account.check()?;
+    account.check_sent()?;
     Ok(match account.protocol {
         Protocol::Imap => Box::new(imap::Imap::connect(account).await?),
         Protocol::Pop3 => Box::new(pop3::Pop3::connect(account).await?),

@@ -284,6 +284,9 @@ impl Sell {
                 "Nobody can buy it yet: {store} has not reached the webhook of `{name}`. Let `example-merchant serve` run, \
                  and register again."
             ),
+            "suspended" => {
+                println!("Nobody can buy it: `{name}` is suspended at {store}, and its operator has to restore it.");
+            }
             state => println!(
                 "Nobody can buy it yet: `{name}` is {} at {store}, and its operator has to approve it.",
                 shown_line(state)

@@ -110,9 +110,8 @@ fn in_use(folder: &SealedFolder) -> Result<Option<InUse>> {
 fn public_key(text: &str) -> Result<PublicKey> {
     let bytes: Option<Octets<32>> = text.trim().parse().ok();
     bytes.and_then(|bytes| PublicKey::from_bytes(&bytes.0).ok()).with_context(|| {
-        format!(
-            "`{}` is no public key. Write what `portcullis-mail registry key FILE` prints: 43 letters, digits, `-` and `_`",
-            text.chars().take(80).collect::<String>()
-        )
+        // What was given is not repeated: it may be a secret key.
+        "`--key` takes a public key, and this is none. Write what `portcullis-mail registry key FILE` prints: 43 \
+         letters, digits, `-` and `_`"
     })
 }

@@ -2,7 +2,7 @@
 //! owner alone.
 
 use anyhow::{Context as _, Result, anyhow, bail};
-use portcullis_folders::{is_exposed, private_file};
+use portcullis_folders::private_file;
 use portcullis_protocol::SecretKey;
 use portcullis_protocol::encoding::Octets;
 use serde::{Deserialize, Serialize};
@@ -47,16 +47,45 @@ pub(super) fn read(path: &Path) -> Result<SecretKey> {
     let shown = path.display();
     let file = File::open(path)
         .with_context(|| format!("cannot read the key `{shown}`. To make one: portcullis-mail registry key FILE"))?;
-    if is_exposed(path) {
+    if is_exposed(&file) {
         bail!("other users can read the key `{shown}`. Run: chmod 600 '{shown}'")
     }
     let mut text = Zeroizing::new(Vec::new());
     file.take(MAX_FILE).read_to_end(&mut text).with_context(|| format!("cannot read the key `{shown}`"))?;
-    let mut jwk: PrivateJwk = serde_json::from_slice(&text).map_err(|_| other(path))?;
+    let mut jwk: PrivateJwk =
+        serde_json::from_slice(&text).map_err(|_| if is_of_before(&text) { of_before(path) } else { other(path) })?;
     let key = SecretKey::from_seed(&jwk.d.0);
     jwk.d.0.zeroize();
     let is_key = jwk.kty == "OKP" && jwk.crv == "Ed25519" && key.public().to_bytes() == jwk.x.0;
     if is_key { Ok(key) } else { Err(other(path)) }
+}
+
+/// Whether others than its owner can read a file. The open one is looked at: its name may stand for another by now.
+fn is_exposed(file: &File) -> bool {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        file.metadata().is_ok_and(|found| found.permissions().mode() & 0o077 != 0)
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = file;
+        false
+    }
+}
+
+/// Whether it looks as keys did before they said what they are: 32 bytes in base64url. Other programs' keys do, too.
+fn is_of_before(text: &[u8]) -> bool {
+    let text = text.trim_ascii();
+    text.len() == 43 && text.iter().all(|c| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'_'))
+}
+
+fn of_before(path: &Path) -> anyhow::Error {
+    anyhow!(
+        "{}. If an earlier version wrote this file: make a new key in another one, sign with that, and give its public half \
+         to whoever trusts the old one",
+        other(path)
+    )
 }
 
 fn other(path: &Path) -> anyhow::Error {

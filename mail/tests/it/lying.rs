@@ -207,14 +207,19 @@ async fn a_port_without_tls_is_called_that() {
     let pop3 = Account { protocol: Protocol::Pop3, ..imap.clone() };
     let jmap =
         Account { protocol: Protocol::Jmap, server: format!("https://localhost:{port}/session"), ..imap.clone() };
-    for account in [imap, pop3, jmap] {
+    for (account, is_mail) in [(imap, true), (pop3, true), (jmap, false)] {
         let listed = match connect(&account).await {
             Ok(mut source) => source.changes(None).await.map(drop),
             Err(error) => Err(error),
         };
         let error = listed.expect_err("no TLS");
         let said = error.to_string();
-        assert!(matches!(error, MailError::NoTls { .. }) && said.contains("--starttls"), "{said}");
+        let is_named = match error {
+            MailError::NoTls { .. } => is_mail,
+            MailError::NoHttps { .. } => !is_mail,
+            _ => false,
+        };
+        assert!(is_named && said.contains("does not speak TLS") && said.contains("--starttls") == is_mail, "{said}");
     }
 }
 

@@ -252,7 +252,10 @@ async fn a_token_that_has_ended_is_renewed_once_and_kept() {
         refresh_token: Zeroizing::new("r1".into()),
         expires: 0,
     };
-    let account = Account { renewal: Some(renewal), ..server.account(token("")) };
+    // As an earlier version stored it, with a forwarder that no new account may have: it is passed over.
+    let forwarders = vec!["localhost".to_owned()];
+    let account = Account { renewal: Some(renewal), forwarders, ..server.account(token("")) };
+    assert!(account.check().is_err());
     let folder = server.folder();
     // None yet: one is got, and it is refused; only what was fresh before is renewed again.
     assert!(matches!(sign_in(account, &folder).await, Err(MailError::SignIn { .. })));

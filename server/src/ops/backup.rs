@@ -98,14 +98,17 @@ pub enum BackupError {
     /// Sealed files.
     #[error(
         "missing or damaged: {}, the first is {first}. Bring them, or go on with `--without-files` and have their \
-             publishers upload them again. `portcullis-server operator check --contents` lists them",
-        counted(*.count, "sealed file")
+             publishers upload them again{}",
+        counted(*.count, "sealed file"),
+        listed(*.of_server)
     )]
     MissingFiles {
         /// How many.
         count: usize,
         /// One of them.
         first: String,
+        /// Whether they are those of a server, and not of a backup.
+        of_server: bool,
     },
     /// A folder.
     #[error("the folder {path} cannot be made: {cause}{}. Name one in a folder that you may write in", advice(.cause))]
@@ -182,6 +185,11 @@ fn advice(cause: &io::Error) -> &'static str {
         }
         _ => "",
     }
+}
+
+/// Where files of a server that are missing or damaged are listed.
+const fn listed(of_server: bool) -> &'static str {
+    if of_server { ". `portcullis-server operator check --contents` lists them" } else { "" }
 }
 
 fn io_at(path: &Path) -> impl Fn(io::Error) -> BackupError {
@@ -345,7 +353,7 @@ impl Backup {
         balances(&*store).await?;
         if with_files {
             sync(&making.join(FILES))?;
-            are_whole(&*store, &Objects::in_folder(making.join(FILES))).await?;
+            are_whole(&*store, &Objects::in_folder(making.join(FILES)), false).await?;
         }
         let origin = bound.origin.parse().map_err(|_| StoreError::Unreadable("server"))?;
         let keys = Keys::open(&*store, secrets, origin).await?;
@@ -464,14 +472,14 @@ async fn sign_everybody_out(store: &dyn Store) -> Result<(), StoreError> {
 }
 
 /// Fails if a sealed file that a database speaks of is not there.
-async fn are_whole(store: &dyn Store, objects: &Objects) -> Result<(), BackupError> {
-    refuse(damaged_files(store, objects).await?.into_iter().map(|damaged| damaged.place).collect())
+async fn are_whole(store: &dyn Store, objects: &Objects, of_server: bool) -> Result<(), BackupError> {
+    refuse(damaged_files(store, objects).await?.into_iter().map(|damaged| damaged.place).collect(), of_server)
 }
 
 /// Fails if any sealed file is missing or damaged.
-fn refuse(damaged: Vec<String>) -> Result<(), BackupError> {
+fn refuse(damaged: Vec<String>, of_server: bool) -> Result<(), BackupError> {
     let count = damaged.len();
-    damaged.into_iter().next().map_or(Ok(()), |first| Err(BackupError::MissingFiles { count, first }))
+    damaged.into_iter().next().map_or(Ok(()), |first| Err(BackupError::MissingFiles { count, first, of_server }))
 }
 
 /// Copies the sealed files that a database speaks of, and records them. Each has to be there, and its copy has to be
@@ -485,7 +493,7 @@ async fn copy_files(
     let folder = making.join(FILES);
     make_folder(&folder)?;
     let objects = &core.objects;
-    are_whole(store, objects).await?;
+    are_whole(store, objects, true).await?;
     let (copies, mut damaged) = (Arc::new(Objects::in_folder(folder.clone())), Vec::new());
     let mut digests = every(|after| store.resource_digests(after, PAGE));
     while let Some(digest) = digests.try_next().await? {
@@ -502,7 +510,7 @@ async fn copy_files(
             damaged.push(from);
         }
     }
-    refuse(damaged)?;
+    refuse(damaged, true)?;
     sync(&folder)
 }
 

@@ -68,21 +68,15 @@ fn at_least<'de, D: Deserializer<'de>, N: TryFrom<i64>>(least: i64, deserializer
 /// everything, and nothing of all the rest: so each part of it has to name its level.
 fn level<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     let text = String::deserialize(deserializer)?;
-    // What stands in brackets and braces may hold commas and words of its own.
-    let mut depth = 0_u32;
-    let directives = text.split(|c| {
-        match c {
-            '[' | '{' => depth += 1,
-            ']' | '}' => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-        c == ',' && depth == 0
-    });
-    let names_level = |directive: &str| {
-        let level = directive.rsplit_once('=').map_or(directive, |(_, level)| level).trim();
-        LEVELS.iter().any(|known| known.eq_ignore_ascii_case(level))
+    // As the filter splits it.
+    let parts: Vec<&str> = text.split(',').filter(|part| !part.is_empty()).collect();
+    let names_level = |part: &&str| {
+        let level = part.rsplit_once('=').map_or(*part, |(_, level)| level).trim();
+        // Their numbers are names of them, too.
+        matches!(level, "0" | "1" | "2" | "3" | "4" | "5")
+            || LEVELS.iter().any(|known| known.eq_ignore_ascii_case(level))
     };
-    if directives.into_iter().all(names_level) && EnvFilter::try_new(&text).is_ok() {
+    if !parts.is_empty() && parts.iter().all(names_level) && EnvFilter::try_new(&text).is_ok() {
         return Ok(text);
     }
     Err(D::Error::custom(format!(
@@ -131,7 +125,7 @@ pub struct Config {
     /// The address to listen on. Plain HTTP: TLS is a reverse proxy's, except on loopback.
     #[serde(deserialize_with = "listening")]
     pub listen: SocketAddr,
-    /// What terminals call the server. May be left out where `listen` is a loopback address.
+    /// What terminals call the server. May be left out if `listen` is a loopback address.
     pub origin: Option<Origin>,
     /// Where keys, database and files are.
     pub dir: PathBuf,
@@ -780,11 +774,15 @@ mod tests {
             std::fs::write(&file, text).expect("file");
             Config::load(&flags, env(&[]))
         };
-        for wrong in ["loud", "", "info,loud", "loud=very", "info,[request{id=1,x=2}]", "info warn"] {
+        for wrong in
+            ["loud", "", ",", "6", "info,loud", "info,hyper=6", "loud=very", "info,[request{id=1,x=2}]", "info warn"]
+        {
             let said = of(&format!("[log]\nlevel = \"{wrong}\"\n")).expect_err(wrong).to_string();
             assert!(said.contains("`level`") && said.contains("error, warn, info or debug"), "{wrong}: {said}");
         }
-        for right in ["warn", "DEBUG", "off", "info,hyper=warn", "warn,[request{id=1}]=debug"] {
+        for right in
+            ["warn", "DEBUG", "off", "3", "info,", "info,hyper=warn", "info,,hyper=3", "warn,[request{id=1}]=debug"]
+        {
             assert_eq!(of(&format!("[log]\nlevel = \"{right}\"\n")).expect(right).log.level, right);
         }
         let limits = KEYS.iter().filter_map(|(path, _)| path.strip_prefix(&["limits"])?.first().copied());

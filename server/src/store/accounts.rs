@@ -210,7 +210,8 @@ pub trait Accounts {
     /// An account.
     async fn account(&self, id: &AccountId) -> Result<Option<Account>, StoreError>;
 
-    /// Suspends an account, which ends all its sessions, or restores it. False if there is none.
+    /// Suspends an account, which ends all its sessions, or restores it. False if there is none, or it is so already:
+    /// then nothing is changed.
     async fn set_suspended(&self, id: &AccountId, suspended: bool) -> Result<bool, StoreError>;
 
     /// Replaces a password and ends every session. False if there is no such account, or its password or the browser

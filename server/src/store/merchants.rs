@@ -241,12 +241,13 @@ pub trait Merchants {
     /// on, those about open orders once more. False if the merchant has another address by now.
     async fn prove_merchant(&self, merchant: &MerchantId, webhook: &WebhookUrl) -> Result<bool, StoreError>;
 
-    /// Records what the operator decides. `None` if there is no such merchant.
+    /// Records what the operator decides, and says whether that has changed anything. `None` if there is no such
+    /// merchant.
     async fn decide_merchant(
         &self,
         name: &MerchantName,
         decision: MerchantDecision,
-    ) -> Result<Option<Merchant>, StoreError>;
+    ) -> Result<Option<(Merchant, bool)>, StoreError>;
 
     /// Changes a merchant's key to the one that the key in use vouches for. What that one has signed ends: products,
     /// and requests that nobody has paid.

@@ -24,7 +24,7 @@ use std::path::{Path, PathBuf};
 /// An account is suspended and restored in turn, so many times: a row each.
 async fn acts(core: &Core, account: &AccountId, times: usize) {
     for time in 0..times {
-        let suspended = time % 2 == 0;
+        let suspended = core.store.account(account).await.expect("read").expect("an account").suspended.is_none();
         let action = if suspended { "account suspend" } else { "account restore" };
         let act = Act::of_user(core, action, account).with("time", time);
         act.scope(core.store.set_suspended(account, suspended)).await.expect("done");

@@ -171,7 +171,7 @@ async fn a_merchant_of_a_suspended_account_sells_nothing_and_is_credited_nothing
     products::sell(core, &shop.merchant, &new).await.expect("sold");
     // Restored once more it is told nothing more.
     let open = bought(&world, &machine, &shop, &key()).await;
-    assert!(store.set_suspended(&shop.merchant.owner, false).await.expect("restored"));
+    assert!(!store.set_suspended(&shop.merchant.owner, false).await.expect("restored"), "it is so already");
     assert_eq!(found(&world, &open.id).await.nonce, open.nonce);
     // A merchant that was suspended by itself is not let go on by that.
     store.decide_merchant(name, MerchantDecision::Suspend).await.expect("suspended");

@@ -257,7 +257,7 @@ async fn a_stolen_key_is_replaced_by_operator_and_owner_together_and_leads_nowhe
     let claimed = async |new| core.store.claim_merchant(new).await.expect("answered");
     assert!(matches!(claimed(claim(owner, &replacement)).await, MerchantOutcome::Taken), "without the operator not");
     let rekey = MerchantDecision::Rekey(replacement.public().thumbprint());
-    let merchant = core.store.decide_merchant(&name, rekey).await.expect("decided").expect("a merchant");
+    let (merchant, _) = core.store.decide_merchant(&name, rekey).await.expect("decided").expect("a merchant");
     assert_eq!(merchant.state.word(), "suspended", "the old key acts for nobody from now on");
     let stranger = SecretKey::generate(&mut rng());
     assert!(matches!(claimed(claim(owner, &stranger)).await, MerchantOutcome::Taken), "another key than was named");

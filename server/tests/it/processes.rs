@@ -175,7 +175,8 @@ fn a_server_stops_soon_while_its_database_is_gone() {
     std::thread::sleep(Duration::from_secs(6));
     let begun = Instant::now();
     terminate(&mut served);
-    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+    // Generous, for a machine that does much else.
+    assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());
     let log = std::fs::read_to_string(dir.join("log")).expect("a log");
     assert!(log.contains("stopping"), "{log}");
 }

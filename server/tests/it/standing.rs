@@ -145,7 +145,7 @@ async fn what_is_paid_when_nothing_can_be_given_any_more_goes_back() {
         world.machine("eve@example.org").await,
     ];
     let suspend = async |account, suspended| {
-        assert!(world.core.store.set_suspended(account, suspended).await.expect("suspended or restored"));
+        world.core.store.set_suspended(account, suspended).await.expect("suspended or restored");
     };
     for (case, machine) in machines.iter().enumerate() {
         let pending = order(&world, machine, "view", "pending").await.expect("pending").order;

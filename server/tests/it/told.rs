@@ -171,10 +171,15 @@ async fn no_command_is_left_out() {
         desk.does(what, &[&ordered]).await;
     }
     let next = portcullis_protocol::SecretKey::generate(&mut rng()).public().thumbprint().to_string();
-    desk.does("merchant rekey", &["games", &next]).await;
-    for what in ["merchant suspend", "merchant restore", "merchant approve"] {
+    for what in ["merchant suspend", "merchant restore"] {
         desk.does(what, &["games"]).await;
     }
+    desk.does("merchant rekey", &["games", &next]).await;
+    // One that nobody has approved yet.
+    let key = portcullis_protocol::SecretKey::generate(&mut rng());
+    let toys = codes::new_merchant(core, "toys", &key, games.merchant.owner, "https://toys.example/hook");
+    core.store.claim_merchant(toys).await.expect("claimed");
+    desk.does("merchant approve", &["toys"]).await;
     desk.does("terminal revoke", &["ada@example.org", &terminal]).await;
     desk.does("account sign-out", &["ada@example.org"]).await;
     desk.does("new-epoch", &[]).await;

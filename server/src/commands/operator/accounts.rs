@@ -226,8 +226,8 @@ async fn list(app: &App) -> anyhow::Result<Report> {
 async fn suspend(app: &App, email: &str, suspended: bool) -> anyhow::Result<Report> {
     let account = find(app, email).await?;
     let action = if suspended { "account suspend" } else { "account restore" };
-    Act::of_user(&app.core, action, account.id).scope(app.core.store.set_suspended(&account.id, suspended)).await?;
-    let changed = account.suspended.is_some() != suspended;
+    let act = Act::of_user(&app.core, action, account.id);
+    let changed = act.scope(app.core.store.set_suspended(&account.id, suspended)).await?;
     let text = match (suspended, changed) {
         (true, true) => "Suspended.",
         (false, true) => "Restored.",

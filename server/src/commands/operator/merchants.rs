@@ -84,20 +84,19 @@ impl MerchantTask {
         }
         let act = Act::of_user(&app.core, action, &name);
         let merchant = act.scope(app.core.store.decide_merchant(&name, decision)).await?;
-        let merchant = merchant.with_context(|| format!("there is no merchant `{name}`: see `merchant list`"))?;
+        let (merchant, changed) =
+            merchant.with_context(|| format!("there is no merchant `{name}`: see `merchant list`"))?;
         let state = merchant.state.word();
-        let is_so = before.is_some_and(|before| match decision {
-            MerchantDecision::Approve => before.was_approved,
-            MerchantDecision::Suspend => before.state == MerchantState::Suspended,
-            MerchantDecision::Restore => before.state != MerchantState::Suspended,
-            MerchantDecision::Rekey(_) => false,
-        });
+        let is_suspended = merchant.state == MerchantState::Suspended;
         let text = match decision {
-            MerchantDecision::Approve if is_so => {
+            MerchantDecision::Approve if !changed => {
                 format!("`{name}` was approved before, so nothing was changed. It stands as: {}.", standing(&merchant))
             }
-            MerchantDecision::Suspend if is_so => format!("`{name}` is suspended already, so nothing was changed."),
-            MerchantDecision::Restore if is_so => {
+            MerchantDecision::Suspend if !changed => format!("`{name}` is suspended already, so nothing was changed."),
+            MerchantDecision::Restore if !changed && is_suspended => format!(
+                "`{name}` is not suspended itself, so nothing was changed: its account is, and `account restore` ends that."
+            ),
+            MerchantDecision::Restore if !changed => {
                 format!("`{name}` is not suspended, so nothing was changed. It stands as: {}.", standing(&merchant))
             }
             MerchantDecision::Approve if merchant.state == MerchantState::Claimed => format!(
@@ -110,6 +109,9 @@ impl MerchantTask {
                 "Suspended. Nothing of `{name}` is sold, and its key can only read. Its open orders wait for you: \
                  `codes list`, then `merchant restore`, `merchant rekey`, or `order refund ORDER`."
             ),
+            MerchantDecision::Restore if is_suspended => format!(
+                "Restored, but its account is suspended: `{name}` sells again once `account restore` has ended that."
+            ),
             MerchantDecision::Restore => {
                 format!("Restored. `{name}` is {state}. Its open orders have a day to be delivered.")
             }
@@ -120,7 +122,7 @@ impl MerchantTask {
                 key.words()
             ),
         };
-        Ok(Report { text, json: json!({"merchant": name, "state": state, "changed": !is_so}) })
+        Ok(Report { text, json: json!({"merchant": name, "state": state, "changed": changed}) })
     }
 }
 

@@ -4,7 +4,7 @@ use super::accounts::email_of;
 use super::{Report, moment, no_such_order};
 use crate::App;
 use crate::audit::Act;
-use crate::billing::events;
+use crate::billing::events::{self, Consequence};
 use crate::billing::ledger::sums;
 use crate::billing::orders;
 use crate::billing::payment::{Decision, PaymentChange, PaymentEvent, SANDBOX};
@@ -107,8 +107,9 @@ impl OrderTask {
                     act.written();
                 }
                 let answer = act.scope(orders::refund(&app.core, &order)).await?;
-                let mut report = answered(&answer, before == OrderPhase::Refunded)?;
-                if phase_of(app, order).await? == OrderPhase::Refunding {
+                let after = phase_of(app, order).await?;
+                let mut report = answered(&answer, after == before)?;
+                if after == OrderPhase::Refunding {
                     report.text.push_str(". The provider says later that it is done; the server looks it up");
                 }
                 Ok(report)
@@ -119,8 +120,12 @@ impl OrderTask {
 
 /// Where an order stands.
 async fn phase_of(app: &App, order: OrderId) -> anyhow::Result<OrderPhase> {
+    Ok(known(app, order).await?.phase)
+}
+
+async fn known(app: &App, order: OrderId) -> anyhow::Result<Order> {
     match app.core.store.order(&order).await? {
-        Some(found) => Ok(found.phase),
+        Some(found) => Ok(found),
         None => Err(no_such_order(app, order).await?),
     }
 }
@@ -131,12 +136,10 @@ fn word(value: &impl ValueEnum) -> String {
 }
 
 async fn play(app: &App, order: OrderId, event: Event) -> anyhow::Result<Report> {
-    let before = phase_of(app, order).await?;
+    let known = known(app, order).await?;
+    let before = known.phase;
     let what = match event {
-        Event::Settled => {
-            let order = app.core.store.order(&order).await?.context("there is no such order")?;
-            PaymentChange::Settled(order.amount())
-        }
+        Event::Settled => PaymentChange::Settled(known.amount()),
         Event::Declined => PaymentChange::Declined,
         Event::Refunded => PaymentChange::Refunded,
         Event::Disputed => PaymentChange::Disputed,
@@ -146,10 +149,16 @@ async fn play(app: &App, order: OrderId, event: Event) -> anyhow::Result<Report>
     let act = Act::of_user(&app.core, "order play", order).with("event", word(&event));
     let order = act.scope(events::apply(&app.core, SANDBOX, &PaymentEvent::new(order, what))).await;
     let order = order.context("only an order of the provider `sandbox` can be played")?;
-    let (state, is_so) = (phase(order.phase), order.phase == before);
-    let as_before = if is_so { ", as before" } else { "" };
-    let json = json!({"order": order.id, "state": state, "changed": !is_so});
-    Ok(Report { text: format!("{}: {state}{as_before}", order.id), json })
+    let state = phase(order.phase);
+    // What providers say of a dispute may come in another order than it happened: it changes no state then, and is kept.
+    let is_noted = matches!(events::consequence(what, before), Consequence::Noted | Consequence::Moves(_));
+    let (said, changed) = match order.phase == before {
+        false => ("", true),
+        true if is_noted => (", and the event is noted", true),
+        true => (", as before", false),
+    };
+    let json = json!({"order": order.id, "state": state, "changed": changed});
+    Ok(Report { text: format!("{}: {state}{said}", order.id), json })
 }
 
 impl Verdict {

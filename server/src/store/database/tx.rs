@@ -42,7 +42,7 @@ pub(crate) trait Locks {
 pub(crate) enum Lock<'a> {
     /// A repeatable request: who begins it, and who writes for it.
     Request(&'a [u8; 16], &'a str),
-    /// Leases that are taken.
+    /// Leases that are taken, renewed and given back.
     Leases,
     /// Everything of an account: its rights, balances, orders, terminals and sign-ins.
     Account(&'a AccountId),

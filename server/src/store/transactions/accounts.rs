@@ -149,26 +149,29 @@ impl<D: Database> Accounts for D {
         let id = *id;
         self.write(Write::AccountChange, move |tx| {
             tx.lock(Lock::Account(&id))?;
-            let sql = "SELECT 1 FROM accounts WHERE id = ?1 AND suspended_at IS NOT NULL";
-            let was_suspended = tx.one(sql, [id.as_bytes()], |_| Ok(()))?.is_some();
-            let since = suspended.then_some(tx.now().millis());
-            let sql = "UPDATE accounts SET suspended_at = ?2 WHERE id = ?1";
-            let found = tx.change(sql, (id.as_bytes(), since))? == 1;
-            if found && was_suspended && !suspended {
+            let changed = if suspended {
+                let sql = "UPDATE accounts SET suspended_at = ?2 WHERE id = ?1 AND suspended_at IS NULL";
+                tx.change(sql, (id.as_bytes(), tx.now().millis()))?
+            } else {
+                let sql = "UPDATE accounts SET suspended_at = NULL WHERE id = ?1 AND suspended_at IS NOT NULL";
+                tx.change(sql, [id.as_bytes()])?
+            };
+            if changed == 0 {
+                return Ok(false);
+            }
+            if !suspended {
                 merchants::owner_restored(tx, &id)?;
             }
             // After the endpoints of merchants: in the order of every other.
             tx.lock(Lock::Catalogue)?;
-            if found {
-                search::set_standing(tx, &id, !suspended)?;
-                listed_products::set_standing_of(tx, &id)?;
-                if suspended {
-                    end_all(tx, &id)?;
-                }
-                let kind = if suspended { "account suspended" } else { "account restored" };
-                tx.log(kind, Some(&id), None, &[])?;
+            search::set_standing(tx, &id, !suspended)?;
+            listed_products::set_standing_of(tx, &id)?;
+            if suspended {
+                end_all(tx, &id)?;
             }
-            Ok(found)
+            let kind = if suspended { "account suspended" } else { "account restored" };
+            tx.log(kind, Some(&id), None, &[])?;
+            Ok(true)
         })
         .await
     }

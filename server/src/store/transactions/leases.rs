@@ -62,11 +62,13 @@ impl ProcessLease {
     }
 
     fn renew(&self, tx: &Tx<'_>) -> TxResult<()> {
+        // Before it is asked whether it is over: another connection may be giving it back.
+        tx.lock(Lock::Leases)?;
         if self.is_over.load(Ordering::SeqCst) {
             return Ok(());
         }
         let number = self.current(tx)?;
-        // Not one that another connection has just given back.
+        // Not one that has ended meanwhile.
         let sql = "UPDATE leases SET ends_at = ?2 WHERE number = ?1 AND ends_at > ?3";
         tx.change(sql, (number, tx.now().plus(LIFE).millis(), tx.now().millis()))?;
         tx.change("UPDATE server SET seen_at = ?1 WHERE seen_at < ?1", [tx.now().millis()])?;
@@ -112,6 +114,8 @@ impl ProcessLease {
 
     /// Nobody has to wait for this process any more.
     pub(super) fn end(&self, tx: &Tx<'_>) -> TxResult<()> {
+        // Whoever renews it has done so, or finds that it is over.
+        tx.lock(Lock::Leases)?;
         // It stays this process's until that is committed: the transaction may be run again.
         let number = self.number.load(Ordering::SeqCst);
         tx.change("UPDATE leases SET ends_at = ?2 WHERE number = ?1 AND ends_at > ?2", (number, tx.now().millis()))?;

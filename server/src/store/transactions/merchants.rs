@@ -222,37 +222,37 @@ fn prove(tx: &Tx<'_>, merchant: &MerchantId, webhook: &WebhookUrl) -> TxResult<b
     Ok(true)
 }
 
-fn decide(tx: &Tx<'_>, name: &MerchantName, decision: &MerchantDecision) -> TxResult<Option<Merchant>> {
+fn decide(tx: &Tx<'_>, name: &MerchantName, decision: &MerchantDecision) -> TxResult<Option<(Merchant, bool)>> {
     let now = tx.now().millis();
-    let (sql, what) = match decision {
+    let (changed, what) = match decision {
         MerchantDecision::Approve => {
-            ("UPDATE merchants SET approved_at = coalesce(approved_at, ?2) WHERE name = ?1", "merchant approved")
+            let sql = "UPDATE merchants SET approved_at = ?2 WHERE name = ?1 AND approved_at IS NULL";
+            (tx.change(sql, (name.as_str(), now))?, "merchant approved")
         }
         MerchantDecision::Suspend => {
-            ("UPDATE merchants SET suspended_at = coalesce(suspended_at, ?2) WHERE name = ?1", "merchant suspended")
+            let sql = "UPDATE merchants SET suspended_at = ?2 WHERE name = ?1 AND suspended_at IS NULL";
+            (tx.change(sql, (name.as_str(), now))?, "merchant suspended")
         }
-        MerchantDecision::Restore => (
-            "UPDATE merchants SET suspended_at = NULL, successor = NULL WHERE name = ?1 AND suspended_at <= ?2",
-            CodeMove::MerchantRestored.word(),
-        ),
-        MerchantDecision::Rekey(_) => (
-            "UPDATE merchants SET suspended_at = coalesce(suspended_at, ?2) WHERE name = ?1",
-            CodeMove::MerchantKeyEnded.word(),
-        ),
+        MerchantDecision::Restore => {
+            let sql = "UPDATE merchants SET suspended_at = NULL, successor = NULL
+                       WHERE name = ?1 AND suspended_at IS NOT NULL";
+            (tx.change(sql, [name.as_str()])?, CodeMove::MerchantRestored.word())
+        }
+        MerchantDecision::Rekey(successor) => {
+            let sql = "UPDATE merchants SET suspended_at = coalesce(suspended_at, ?2), successor = ?3 WHERE name = ?1";
+            (tx.change(sql, (name.as_str(), now, successor.as_bytes()))?, CodeMove::MerchantKeyEnded.word())
+        }
     };
-    let changed = tx.change(sql, (name.as_str(), now))? == 1;
-    if let MerchantDecision::Rekey(successor) = decision {
-        tx.change("UPDATE merchants SET successor = ?2 WHERE name = ?1", (name.as_str(), successor.as_bytes()))?;
-    }
-    let known = by_name(tx, name)?;
-    if let Some(known) = &known {
-        if changed && *decision == MerchantDecision::Restore {
+    let Some(known) = by_name(tx, name)? else { return Ok(None) };
+    let has_changed = changed == 1;
+    if has_changed {
+        if *decision == MerchantDecision::Restore {
             code_orders::tell_anew(tx, &known.id, true)?;
         }
         listed_products::set_standing(tx, &known.id)?;
         tx.log(what, Some(&known.owner), None, &known.id.0.0)?;
     }
-    Ok(known)
+    Ok(Some((known, has_changed)))
 }
 
 fn vouch(tx: &Tx<'_>, new: &NewMerchantVouch) -> TxResult<MerchantVouchOutcome> {
@@ -415,7 +415,7 @@ impl<D: Database> Merchants for D {
         &self,
         name: &MerchantName,
         decision: MerchantDecision,
-    ) -> Result<Option<Merchant>, StoreError> {
+    ) -> Result<Option<(Merchant, bool)>, StoreError> {
         let name = name.clone();
         self.write(Write::MerchantDecide, move |tx| decide(tx, &name, &decision)).await
     }
