@@ -137,7 +137,7 @@ pub(crate) fn read() -> Result<Cli, clap::Error> {
     Cli::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command))
 }
 
-/// The complaint about what was typed. Its usage line counts what an environment variable gives as typed, and an option
+/// The complaint about what was typed. Its usage line counts what an environment variable sets as typed, and an option
 /// that every verb has as the verb's own; the same complaint without the environment and that option does not.
 fn as_typed(words: &[OsString], error: clap::Error) -> clap::Error {
     let words = &without_home(words);

@@ -13,7 +13,7 @@ use crate::guest::kinds::KINDS;
 /// The languages, each by the name of its folder, in the order in which help names them. The first is the default.
 const OFFERED: &[&str] = &["rust", "wat"];
 
-/// The kind that what is shown or played begins as: it has a file that is sold, and a function that gives it.
+/// The kind that what is shown or played begins as: it has a file that is sold, and a function that returns it.
 const MEDIA: &str = "picture";
 
 /// Every file below `cli/languages/`: its path and its text.

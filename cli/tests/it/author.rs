@@ -244,11 +244,7 @@ fn seal_refuses_names_that_the_manifest_does_not_have_and_stale_builds() {
 fn a_title_follows_the_count_and_a_version_is_withdrawn_and_restored() {
     let stage = Stage::with_sketch();
     stage.login("user");
-    let said = |who: &str, arguments: &[&str]| {
-        let output = stage.run(who, arguments);
-        let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
-        (output.status.code(), text)
-    };
+    let said = |who: &str, arguments: &[&str]| stage.said(who, arguments);
     let price = ["price", "acme/sketch", "--operation", "count", "--model", "uses", "--price", "4.00 EUR"];
     let (code, text) = said("publisher", &[&price[..], &["--count", "20"]].concat());
     assert_eq!(code, Some(0), "{text}");

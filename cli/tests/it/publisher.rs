@@ -70,11 +70,7 @@ fn a_changed_byte_is_found() {
 fn a_published_file_is_not_called_unpublished() {
     let stage = Stage::with_sketch();
     stage.login("user");
-    let said = |who: &str, arguments: &[&str]| {
-        let output = stage.run(who, arguments);
-        let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
-        (output.status.code(), text)
-    };
+    let said = |who: &str, arguments: &[&str]| stage.said(who, arguments);
     let file = "./sketch-1.0.0.sealed.wasm";
     let run = |file: &'static str| ["run", file, "--invoke", "preview()", "-o", "line.txt"];
     for (who, arguments, exit) in
@@ -264,10 +260,8 @@ fn the_key_that_is_used_without_being_named_follows_as_it_is_advised() {
 fn what_is_left_out_is_there_and_what_another_key_sealed_does_not_go_up() {
     let stage = Stage::with_sketch();
     stage.succeed("publisher", &["keygen", "--output", "new.jwk"]);
-    let change = |without: &str| {
-        let output = stage.run("publisher", &["change-key", "acme", "new.jwk", "--yes", "--without", without]);
-        (output.status.code(), String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
-    };
+    let change =
+        |without: &str| stage.said("publisher", &["change-key", "acme", "new.jwk", "--yes", "--without", without]);
     for mistyped in ["acme/sketch@9.9.9", "acme/scetch", "nope"] {
         let (code, text) = change(mistyped);
         assert_eq!(code, Some(2), "{mistyped}: {text}");

@@ -1,6 +1,6 @@
 //! What is bought, and what is not bought twice, not sold, and not priced.
 
-use crate::stage::Stage;
+use crate::stage::{Stage, everything};
 use crate::transcript::Transcript;
 
 #[test]
@@ -77,25 +77,22 @@ fn a_rental_comes_before_uses_and_says_so() {
     let stage = Stage::with_sketch();
     stage.login("user");
     let buy = ["buy", "acme/sketch", "--operation", "count", "--yes"];
-    let text = |output: &std::process::Output| {
-        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
-    };
-    assert!(!text(&stage.succeed("user", &buy)).contains("begins"), "uses begin with nothing");
+    assert!(!everything(&stage.succeed("user", &buy)).contains("begins"), "uses begin with nothing");
     let output = stage.succeed("publisher", &["--json", "price", "acme/sketch"]);
     let listed: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
     let uses = listed["offers"].as_array().expect("offers").iter().find(|offer| offer["operation"] == "count");
     let uses = uses.and_then(|offer| offer["id"].as_str()).expect("an id").to_owned();
     let run = ["run", "--invoke", "add(1, 2)", "acme/sketch"];
-    assert!(!text(&stage.succeed("user", &run)).contains("rental"), "the control: a use is drawn");
+    assert!(!everything(&stage.succeed("user", &run)).contains("rental"), "the control: a use is drawn");
     let rental = ["--model", "rental", "--start-within", "30d", "--use-within", "48h", "--price", "1.00 EUR"];
     stage.succeed(
         "publisher",
         &[&["price", "acme/sketch", "--operation", "count", "--revise", &uses], &rental[..]].concat(),
     );
-    let bought = text(&stage.succeed("user", &buy));
+    let bought = everything(&stage.succeed("user", &buy));
     assert!(bought.contains("its first use, which comes before uses"), "{bought}");
-    let left = || text(&stage.succeed("user", &["grants", "acme/sketch"]));
-    let (before, ran) = (left(), text(&stage.succeed("user", &run)));
+    let left = || everything(&stage.succeed("user", &["grants", "acme/sketch"]));
+    let (before, ran) = (left(), everything(&stage.succeed("user", &run)));
     assert!(ran.contains("a rental pays for this") && ran.contains("`portcullis grants acme/sketch`"), "{ran}");
     let uses_in = |text: &str| text.lines().find(|line| line.contains("uses left")).map(str::to_owned);
     assert!(before.contains("start it before") && left().contains("until "), "{before}{}", left());
@@ -106,11 +103,8 @@ fn a_rental_comes_before_uses_and_says_so() {
 #[test]
 fn a_price_list_says_what_does_not_fit() {
     let stage = Stage::with_sketch();
-    let price = |arguments: &[&str]| {
-        let output = stage.run("publisher", &[&["price", "acme/sketch", "--operation"], arguments].concat());
-        let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
-        (output.status.code(), text)
-    };
+    let price =
+        |arguments: &[&str]| stage.said("publisher", &[&["price", "acme/sketch", "--operation"], arguments].concat());
     let (code, text) = price(&["veiw", "--model", "perpetual", "--price", "3EUR"]);
     assert!(code != Some(0) && text.contains("did you mean `view`?"), "{text}");
     let (code, text) = price(&["view", "--model", "perpetual", "--price", "1.499 EUR"]);

@@ -165,6 +165,12 @@ impl Stage {
         output
     }
 
+    /// Runs it. Returns its exit code, and everything that it said.
+    pub(crate) fn said(&self, who: &str, arguments: &[&str]) -> (Option<i32>, String) {
+        let output = self.run(who, arguments);
+        (output.status.code(), everything(&output))
+    }
+
     /// Runs it; it has to succeed.
     pub(crate) fn succeed(&self, who: &str, arguments: &[&str]) -> Output {
         let output = self.run(who, arguments);
@@ -269,4 +275,9 @@ fn program(name: &str) -> PathBuf {
     let file = Path::new(COMMAND).with_file_name(format!("{name}{}", std::env::consts::EXE_SUFFIX));
     assert!(file.is_file(), "{} is missing: cargo build --workspace --bins", file.display());
     file
+}
+
+/// What a command said, on standard output and then on standard error.
+pub(crate) fn everything(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
 }

@@ -1,6 +1,6 @@
 //! A lost machine is shut out, and everything is signed out, from the command line.
 
-use crate::stage::Stage;
+use crate::stage::{Stage, everything};
 use serde_json::Value;
 
 /// A stage with two machines of one account: `laptop`, and `user`.
@@ -18,10 +18,6 @@ fn listed(stage: &Stage, who: &str) -> Vec<Value> {
     listed["terminals"].as_array().expect("a list").clone()
 }
 
-fn said(output: &std::process::Output) -> String {
-    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
-}
-
 #[test]
 fn a_lost_terminal_is_revoked_from_another_one() {
     let stage = two_machines();
@@ -29,34 +25,42 @@ fn a_lost_terminal_is_revoked_from_another_one() {
     let states: Vec<&str> = terminals.iter().filter_map(|line| line["state"].as_str()).collect();
     assert_eq!(states, ["signed-in", "signed-in"]);
     assert!(terminals[0]["current"] == true && terminals[1]["current"] == false);
-    let text = said(&stage.succeed("user", &["terminals", "list"]));
+    let text = everything(&stage.succeed("user", &["terminals", "list"]));
     assert!(text.contains("this one") && text.contains("browsers are signed in"), "{text}");
 
     let both = stage.run("user", &["terminals", "revoke", "desk", "--yes"]);
-    assert!(both.status.code() == Some(1) && said(&both).contains("several terminals"), "{}", said(&both));
+    assert!(both.status.code() == Some(1) && everything(&both).contains("several terminals"), "{}", everything(&both));
     let lost = terminals[1]["id"].as_str().expect("an identifier");
     let unasked = stage.run("user", &["terminals", "revoke", lost]);
-    assert!(unasked.status.code() == Some(1) && said(&unasked).contains("nobody can be asked"), "{}", said(&unasked));
-    assert!(said(&unasked).contains(&format!("terminals revoke {lost} --yes`")), "{}", said(&unasked));
+    assert!(
+        unasked.status.code() == Some(1) && everything(&unasked).contains("nobody can be asked"),
+        "{}",
+        everything(&unasked)
+    );
+    assert!(everything(&unasked).contains(&format!("terminals revoke {lost} --yes`")), "{}", everything(&unasked));
     let unasked = stage.run("user", &["terminals", "--server", stage.origin(), "revoke", lost]);
     let command = format!("portcullis terminals --server {} revoke {lost} --yes`", stage.origin());
-    assert!(said(&unasked).contains(&command), "{}", said(&unasked));
+    assert!(everything(&unasked).contains(&command), "{}", everything(&unasked));
     let none = stage.run("user", &["terminals", "revoke", "nonsense", "--yes"]);
-    assert!(none.status.code() == Some(1) && said(&none).contains("portcullis terminals"), "{}", said(&none));
+    assert!(
+        none.status.code() == Some(1) && everything(&none).contains("portcullis terminals"),
+        "{}",
+        everything(&none)
+    );
     stage.succeed("laptop", &["whoami"]);
 
     stage.succeed("user", &["--json", "terminals", "revoke", lost, "--yes"]);
     let refused = stage.run("laptop", &["whoami"]);
-    assert!(said(&refused).contains("revoked"), "{}", said(&refused));
+    assert!(everything(&refused).contains("revoked"), "{}", everything(&refused));
     // Its keys are gone by now, and it still knows why.
     let sign_in = format!("`portcullis login {}`", stage.origin());
     for command in ["whoami", "grants", "receipts"] {
         let refused = stage.run("laptop", &[command]);
-        let said = said(&refused);
+        let said = everything(&refused);
         assert_eq!(refused.status.code(), Some(23), "{command}: {said}");
         assert!(said.contains("terminal-revoked") && said.contains(&sign_in), "{command}: {said}");
     }
-    let diagnosis = said(&stage.run("laptop", &["doctor"]));
+    let diagnosis = everything(&stage.run("laptop", &["doctor"]));
     assert!(diagnosis.contains("This terminal was revoked"), "{diagnosis}");
     assert!(diagnosis.contains(&format!("portcullis login {}", stage.origin())), "{diagnosis}");
     stage.login("laptop");
@@ -65,10 +69,10 @@ fn a_lost_terminal_is_revoked_from_another_one() {
     let states: Vec<String> = listed(&stage, "user").iter().map(|line| line["state"].to_string()).collect();
     assert_eq!(states, ["\"signed-in\"", "\"revoked\""]);
     let again = stage.run("user", &["terminals", "revoke", lost, "--yes"]);
-    assert!(again.status.code() == Some(1) && said(&again).contains("before"), "{}", said(&again));
+    assert!(again.status.code() == Some(1) && everything(&again).contains("before"), "{}", everything(&again));
     // Its name is that of one terminal again.
     let words = terminals[0]["words"].as_str().expect("words");
-    let own = said(&stage.succeed("user", &["terminals", "revoke", words, "--yes"]));
+    let own = everything(&stage.succeed("user", &["terminals", "revoke", words, "--yes"]));
     assert!(own.contains("this very terminal") && own.contains("portcullis login"), "{own}");
     assert_eq!(stage.run("user", &["whoami"]).status.code(), Some(23));
 }
@@ -76,11 +80,11 @@ fn a_lost_terminal_is_revoked_from_another_one() {
 #[test]
 fn signed_out_everywhere_from_one_of_them() {
     let stage = two_machines();
-    let out = said(&stage.succeed("laptop", &["logout", "--everywhere"]));
+    let out = everything(&stage.succeed("laptop", &["logout", "--everywhere"]));
     assert!(out.contains("signed out everywhere") && !out.contains("could not be told"), "{out}");
     for who in ["laptop", "user"] {
         let refused = stage.run(who, &["whoami"]);
-        assert_eq!(refused.status.code(), Some(24), "{who}: {}", said(&refused));
+        assert_eq!(refused.status.code(), Some(24), "{who}: {}", everything(&refused));
     }
     stage.login("user");
     let states: Vec<String> = listed(&stage, "user").iter().map(|line| line["state"].to_string()).collect();

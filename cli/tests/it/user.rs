@@ -1,6 +1,6 @@
 //! From a store to a result.
 
-use crate::stage::Stage;
+use crate::stage::{Stage, everything};
 use crate::transcript::Transcript;
 
 #[test]
@@ -111,10 +111,7 @@ fn for_programs() {
 fn another_name_has_to_be_approved() {
     let stage = Stage::with_store();
     stage.login("user");
-    let login = |options: &[&str]| {
-        let output = stage.succeed("user", &[&["login", stage.origin()], options].concat());
-        String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
-    };
+    let login = |options: &[&str]| everything(&stage.succeed("user", &[&["login", stage.origin()], options].concat()));
     for same in [&[][..], &["--label", "desk"], &["--label", "de\u{200b}sk"]] {
         let text = login(same);
         assert!(text.contains("signed in already") && !text.contains("Open "), "{same:?}: {text}");

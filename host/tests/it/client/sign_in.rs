@@ -138,13 +138,17 @@ async fn a_signed_out_terminal_holds_no_tokens() {
     assert!(!client.is_signed_in(&origin()).expect("known"));
 }
 
+fn revoke_every_terminal(store: &TestStore) {
+    let revoked: Vec<_> = store.world().terminals.keys().copied().collect();
+    store.world().revoked.extend(revoked);
+}
+
 #[tokio::test]
 async fn a_revoked_terminal_makes_new_keys_at_the_next_sign_in() {
     let (store, home) = (TestStore::new(), TempDir::new().expect("home"));
     let resource = store.world().publish(&SecretKey::generate(&mut rng()), (1, 0, 0));
     let client = store.signed_in(home.path()).await;
-    let revoked: Vec<_> = store.world().terminals.keys().copied().collect();
-    store.world().revoked.extend(revoked);
+    revoke_every_terminal(&store);
     assert_eq!(run(&client, &resource, "view").await.expect_err("revoked").reason, Reason::TerminalRevoked);
     // Another process, without its keys, still knows why, and where to sign in.
     let again = run(&store.client(home.path()), &resource, "view").await.expect_err("revoked");
@@ -161,8 +165,7 @@ async fn a_revoked_terminal_is_signed_out_of_its_tokens_as_well() {
         let (store, home) = (TestStore::new(), TempDir::new().expect("home"));
         let resource = store.world().publish(&SecretKey::generate(&mut rng()), (1, 0, 0));
         let client = store.signed_in(home.path()).await;
-        let revoked: Vec<_> = store.world().terminals.keys().copied().collect();
-        store.world().revoked.extend(revoked);
+        revoke_every_terminal(&store);
         assert_eq!(run(&client, &resource, "view").await.expect_err("revoked").reason, Reason::TerminalRevoked);
         // Another process, without its keys.
         let client = store.client(home.path());
@@ -184,8 +187,7 @@ async fn a_refusal_to_an_old_key_leaves_the_new_one() {
     let resource = store.world().publish(&SecretKey::generate(&mut rng()), (1, 0, 0));
     let (slept, other) = (store.signed_in(home.path()).await, store.client(home.path()));
     assert_eq!(run(&slept, &resource, "view").await.expect_err("unpaid").reason, Reason::PaymentRequired);
-    let revoked: Vec<_> = store.world().terminals.keys().copied().collect();
-    store.world().revoked.extend(revoked);
+    revoke_every_terminal(&store);
     assert_eq!(run(&other, &resource, "view").await.expect_err("revoked").reason, Reason::TerminalRevoked);
     store.signed_in(home.path()).await;
     assert_eq!(run(&slept, &resource, "view").await.expect_err("revoked").reason, Reason::TerminalRevoked);
