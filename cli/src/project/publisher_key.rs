@@ -1,13 +1,11 @@
 //! The key of a publisher, or of a merchant, in a file: a private JSON Web Key (RFC 8037 section 2), readable by its
 //! owner alone.
 
-use portcullis_protocol::encoding::Octets;
-use portcullis_protocol::{PublicKey, SecretKey};
-use serde::{Deserialize, Serialize};
+use portcullis_protocol::SecretKey;
 use std::fs::{File, OpenOptions};
 use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
-use zeroize::{Zeroize as _, Zeroizing};
+use zeroize::Zeroizing;
 
 use crate::failure::{Failure, OrFail as _, Outcome};
 use crate::screen::shell::quoted;
@@ -52,15 +50,6 @@ impl Whose {
     }
 }
 
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct PrivateJwk {
-    crv: String,
-    kty: String,
-    x: Octets<32>,
-    d: Octets<32>,
-}
-
 /// The file to use: the one asked for, else the one in `home`.
 pub(crate) fn path(asked: Option<&Path>, home: &Path) -> PathBuf {
     asked.map_or_else(|| home.join(FILE), Path::to_path_buf)
@@ -93,14 +82,7 @@ pub(crate) fn create(path: &Path) -> Outcome<SecretKey> {
             Failure::new(format!("cannot write `{}`: {error}", path.display()), "choose another file: `--output FILE`")
         }
     })?;
-    let mut jwk = PrivateJwk {
-        crv: "Ed25519".into(),
-        kty: "OKP".into(),
-        x: Octets(key.public().to_bytes()),
-        d: Octets(*key.to_seed()),
-    };
-    let text = Zeroizing::new(serde_json::to_vec(&jwk).unwrap_or_default());
-    jwk.d.0.zeroize();
+    let text = key.to_private_jwk();
     let written = file.write_all(&text).and_then(|()| file.write_all(b"\n")).and_then(|()| file.sync_all());
     written.or_fail(format_args!("write `{}`", path.display()), "free some space, delete the file, and try again")?;
     Ok(key)
@@ -123,28 +105,18 @@ pub(crate) fn read(path: &Path, whose: Whose) -> Outcome<SecretKey> {
     }
     let mut text = Zeroizing::new(Vec::new());
     file.take(MAX_FILE).read_to_end(&mut text).or_fail(format_args!("read `{shown}`"), "check the file")?;
-    let bad = |wrong: &str| {
+    SecretKey::from_private_jwk(&text).map_err(|error| {
         Failure::new(
-            format!("`{shown}` is not a {what}: {wrong}"),
+            format!("`{shown}` is not a {what}: {error}"),
             format!("name the file that `{}` wrote: a private Ed25519 JWK (RFC 8037)", whose.maker()),
         )
-    };
-    let mut jwk: PrivateJwk = serde_json::from_slice(&text).map_err(|_| bad("not a private JWK"))?;
-    if jwk.kty != "OKP" || jwk.crv != "Ed25519" {
-        return Err(bad("not an Ed25519 key"));
-    }
-    let key = SecretKey::from_seed(&jwk.d.0);
-    jwk.d.0.zeroize();
-    let public = PublicKey::from_bytes(&jwk.x.0).map_err(|_| bad("its public half is not a valid key"))?;
-    if *key.public() != public {
-        return Err(bad("its halves do not belong together"));
-    }
-    Ok(key)
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use portcullis_protocol::encoding::Octets;
 
     #[test]
     fn a_key_is_written_once_and_read_back() {

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use std::fs::{self, OpenOptions};
 use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
-use zeroize::{Zeroize as _, Zeroizing};
+use zeroize::Zeroizing;
 
 /// The key that is to be the merchant's.
 const NEXT: &str = "merchant.jwk.next";
@@ -46,15 +46,6 @@ pub(crate) struct Shop {
     pub(crate) key: SecretKey,
     pub(crate) vault: Vault,
     pub(crate) database: Database,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct PrivateJwk {
-    crv: String,
-    kty: String,
-    x: Octets<32>,
-    d: Octets<32>,
 }
 
 impl Shop {
@@ -126,23 +117,11 @@ impl NextKey {
 }
 
 fn write_key(file: &Path) -> Result<()> {
-    let key = SecretKey::generate(&mut crate::rng());
-    let (x, d) = (Octets(key.public().to_bytes()), Octets(*key.to_seed()));
-    let mut jwk = PrivateJwk { crv: "Ed25519".into(), kty: "OKP".into(), x, d };
-    let text = Zeroizing::new(serde_json::to_vec(&jwk)?);
-    jwk.d.0.zeroize();
-    write_private(file, &text)
+    write_private(file, &SecretKey::generate(&mut crate::rng()).to_private_jwk())
 }
 
 fn read_key(file: &Path) -> Result<SecretKey> {
-    let text = read_private(file)?;
-    let mut jwk: PrivateJwk =
-        serde_json::from_slice(&text).ok().with_context(|| format!("{} is not a private JWK", file.display()))?;
-    let key = SecretKey::from_seed(&jwk.d.0);
-    jwk.d.0.zeroize();
-    let fits = jwk.kty == "OKP" && jwk.crv == "Ed25519" && key.public().to_bytes() == jwk.x.0;
-    ensure!(fits, "{} is not an Ed25519 key, or its halves do not belong together", file.display());
-    Ok(key)
+    SecretKey::from_private_jwk(&read_private(file)?).with_context(|| format!("{} is not a key", file.display()))
 }
 
 fn read_stock_key(file: &Path) -> Result<Zeroizing<[u8; 32]>> {

@@ -4,24 +4,13 @@
 use anyhow::{Context as _, Result, anyhow, bail};
 use portcullis_folders::private_file;
 use portcullis_protocol::SecretKey;
-use portcullis_protocol::encoding::Octets;
-use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
 use std::path::Path;
-use zeroize::{Zeroize as _, Zeroizing};
+use zeroize::Zeroizing;
 
 /// A key file has about 140 bytes; more is another file.
 const MAX_FILE: u64 = 4096;
-
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct PrivateJwk {
-    crv: String,
-    kty: String,
-    x: Octets<32>,
-    d: Octets<32>,
-}
 
 /// Writes a new key. Returns nothing if a file is there already: it is never touched.
 pub(super) fn create(path: &Path) -> Result<Option<SecretKey>> {
@@ -32,10 +21,7 @@ pub(super) fn create(path: &Path) -> Result<Option<SecretKey>> {
     let mut seed = Zeroizing::new([0; 32]);
     getrandom::fill(&mut *seed).context("no random bytes")?;
     let key = SecretKey::from_seed(&seed);
-    let (crv, kty) = ("Ed25519".into(), "OKP".into());
-    let mut jwk = PrivateJwk { crv, kty, x: Octets(key.public().to_bytes()), d: Octets(*seed) };
-    let mut text = Zeroizing::new(serde_json::to_vec(&jwk)?);
-    jwk.d.0.zeroize();
+    let mut text = key.to_private_jwk();
     text.push(b'\n');
     let written = file.write_all(&text).and_then(|()| file.sync_all());
     written.with_context(|| format!("cannot write `{}`. Delete it, and try again", path.display()))?;
@@ -52,12 +38,7 @@ pub(super) fn read(path: &Path) -> Result<SecretKey> {
     }
     let mut text = Zeroizing::new(Vec::new());
     file.take(MAX_FILE).read_to_end(&mut text).with_context(|| format!("cannot read the key `{shown}`"))?;
-    let mut jwk: PrivateJwk =
-        serde_json::from_slice(&text).map_err(|_| if is_of_before(&text) { of_before(path) } else { other(path) })?;
-    let key = SecretKey::from_seed(&jwk.d.0);
-    jwk.d.0.zeroize();
-    let is_key = jwk.kty == "OKP" && jwk.crv == "Ed25519" && key.public().to_bytes() == jwk.x.0;
-    if is_key { Ok(key) } else { Err(other(path)) }
+    SecretKey::from_private_jwk(&text).map_err(|_| if is_of_before(&text) { of_before(path) } else { other(path) })
 }
 
 /// Whether others than its owner can read a file. The open one is looked at: its name may stand for another by now.

@@ -2,10 +2,9 @@
 //! account has a second one only while half of them are free, and one that nothing comes through is given back
 //! (`http/body.rs`).
 
+use crate::http::places::{Held, Place, Places};
 use crate::http::rate::TooMany;
-use parking_lot::{Mutex, MutexGuard};
 use portcullis_protocol::AccountId;
-use std::collections::HashMap;
 use std::sync::Arc;
 
 /// Seconds after which an upload may be tried again when there is no slot.
@@ -16,14 +15,7 @@ const RETRY: u32 = 10;
 pub struct Uploads {
     most: usize,
     per_account: usize,
-    running: Mutex<HashMap<AccountId, usize>>,
-}
-
-/// The right to upload one file. Dropping it gives it back.
-#[derive(Debug)]
-pub(crate) struct Slot {
-    uploads: Arc<Uploads>,
-    account: AccountId,
+    running: Arc<Places<AccountId>>,
 }
 
 impl Uploads {
@@ -31,40 +23,24 @@ impl Uploads {
     /// one.
     #[must_use]
     pub fn new(most: usize, per_account: usize) -> Self {
-        Self { most: most.max(1), per_account: per_account.max(1), running: Mutex::default() }
+        Self { most: most.max(1), per_account: per_account.max(1), running: Places::new() }
     }
 
-    pub(crate) fn begin(self: &Arc<Self>, account: &AccountId) -> Result<Slot, TooMany> {
-        let mut running = self.running();
-        let all: usize = running.values().sum();
-        let own = running.get(account).copied().unwrap_or(0);
-        let is_scarce = all >= self.most.div_ceil(2);
-        if all >= self.most || own >= self.per_account || (own > 0 && is_scarce) {
-            return Err(TooMany { retry_after: RETRY });
-        }
-        running.insert(*account, own + 1);
-        Ok(Slot { uploads: Arc::clone(self), account: *account })
+    /// The right to upload one file. Dropping it gives it back.
+    pub(crate) fn begin(&self, account: &AccountId) -> Result<Place<AccountId>, TooMany> {
+        self.running.enter(*account, |held| self.allow(held)).ok_or(TooMany { retry_after: RETRY })
     }
 
-    fn running(&self) -> MutexGuard<'_, HashMap<AccountId, usize>> {
-        self.running.lock()
-    }
-}
-
-impl Drop for Slot {
-    fn drop(&mut self) {
-        let mut running = self.uploads.running();
-        match running.get_mut(&self.account) {
-            Some(own) if *own > 1 => *own -= 1,
-            _ => drop(running.remove(&self.account)),
-        }
+    const fn allow(&self, held: Held) -> bool {
+        let is_scarce = held.all >= self.most.div_ceil(2);
+        held.all < self.most && held.own < self.per_account && (held.own == 0 || !is_scarce)
     }
 }
 
 #[test]
 fn no_account_has_all_the_slots() {
     let account = |number: u8| AccountId::from_bytes([number; 16]);
-    let uploads = Arc::new(Uploads::new(3, 2));
+    let uploads = Uploads::new(3, 2);
     let first = uploads.begin(&account(1)).expect("a slot");
     let _second = uploads.begin(&account(1)).expect("a slot");
     assert_eq!(uploads.begin(&account(1)).map(drop), Err(TooMany { retry_after: RETRY }));
@@ -77,15 +53,16 @@ fn no_account_has_all_the_slots() {
 #[test]
 fn few_accounts_do_not_take_the_slots_from_all_others() {
     let account = |number: u8| AccountId::from_bytes([number; 16]);
-    let uploads = Arc::new(Uploads::new(8, 2));
+    let uploads = Uploads::new(8, 2);
     let begin = |number| uploads.begin(&account(number));
     // Four accounts want as many as they can have.
-    let held: Vec<Slot> = (1..=4).chain(1..=4).filter_map(|number| begin(number).ok()).collect();
+    let held: Vec<Place<AccountId>> = (1..=4).chain(1..=4).filter_map(|number| begin(number).ok()).collect();
     assert_eq!(held.len(), 4, "each has one");
-    let _others: Vec<Slot> = (5..=8).map(|number| begin(number).expect("a slot for everybody else")).collect();
+    let _others: Vec<Place<AccountId>> =
+        (5..=8).map(|number| begin(number).expect("a slot for everybody else")).collect();
     assert!(begin(9).is_err(), "the control: all are taken");
     // While nobody else wants any, an account has two.
-    let alone = Arc::new(Uploads::new(8, 2));
+    let alone = Uploads::new(8, 2);
     let _two = [(); 2].map(|()| alone.begin(&account(1)).expect("a slot"));
     assert!(alone.begin(&account(1)).is_err());
 }

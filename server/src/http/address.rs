@@ -81,7 +81,8 @@ pub(crate) async fn gate(
     if !config.behind_proxy {
         return next.run(request).await;
     }
-    match app.answering.enter(address) {
+    let most = app.config.limits.connections_per_address.max(1);
+    match app.answering.enter(network(address), |held| held.own < most) {
         Some(place) => next.run(request).await.map(|body| Body::new(Keeping::new(body, place))),
         None => unheard(TooMany { retry_after: 1 }),
     }

@@ -5,7 +5,7 @@ use crate::catalogue::uploads::Uploads;
 use crate::catalogue::usage::Usages;
 use crate::crypto::secrets::{LookupHash, TokenHash};
 use crate::http::address_buckets::AddressBuckets;
-use crate::http::places::{Caps, Places};
+use crate::http::places::Places;
 use crate::http::rate::{Buckets, Rate};
 use crate::identity::passwords::{HashFailed, Passwords};
 use crate::notices::events::Streams;
@@ -38,9 +38,9 @@ pub struct Server {
     /// Rate limits.
     pub gates: Gates,
     /// Requests that are being answered behind a proxy: a client has at most as many as it has connections elsewhere.
-    pub(crate) answering: Arc<Places>,
+    pub(crate) answering: Arc<Places<IpAddr>>,
     /// Uploads that may still begin.
-    pub uploads: Arc<Uploads>,
+    pub uploads: Uploads,
     /// Covers that were opened.
     pub(crate) covers: Covers,
     /// How resources are run, as it was read.
@@ -156,9 +156,8 @@ impl Server {
             user_code: Buckets::new(times(3)),
             device_code: AddressBuckets::new(Rate::per_period(limits.device_codes, ATTEMPTS_PERIOD)),
         };
-        let uploads = Arc::new(Uploads::new(limits.uploads, limits.uploads_per_account));
-        let per_address = Some(limits.connections_per_address.max(1));
-        let answering = Places::new(Caps { all: None, per_address });
+        let uploads = Uploads::new(limits.uploads, limits.uploads_per_account);
+        let answering = Places::new();
         let (covers, usages, health) = (Covers::default(), Usages::default(), Health::default());
         let (passwords, figures) = (Passwords::new()?, LastFigures::default());
         let (streams, too_fast) = (Arc::new(Streams::new(limits.streams)), TooFast::default());

@@ -7,8 +7,9 @@
 //! One rule covers what is idle, what sends half a head and what sends nothing: a connection on which no request is
 //! being answered is closed after [`IDLE`]. What a request's body may take is in `body`.
 
+use crate::http::address::network;
 use crate::http::keeping::Keeping;
-use crate::http::places::{Caps, Place, Places};
+use crate::http::places::{Held, Place, Places};
 use axum::Router;
 use axum::extract::ConnectInfo;
 use hyper::body::Incoming;
@@ -19,7 +20,7 @@ use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
 use std::convert::Infallible;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -45,9 +46,24 @@ const TAKEN_IN: Duration = Duration::from_secs(120);
 /// How long nothing is accepted after the system had no room for a connection.
 const NO_ROOM: Duration = Duration::from_millis(200);
 
+/// How many connections there may be.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Caps {
+    /// Of all together.
+    pub(crate) all: usize,
+    /// Of one address; `None` if all come from a proxy's.
+    pub(crate) per_address: Option<usize>,
+}
+
+impl Caps {
+    fn allow(self, held: Held) -> bool {
+        held.all < self.all && self.per_address.is_none_or(|most| held.own < most)
+    }
+}
+
 /// Serves until `stopped`, then ends: requests under way within [`LAST_REQUESTS`], everything else at once.
 pub(crate) async fn serve(listener: TcpListener, router: Router, caps: Caps, mut stopped: watch::Receiver<bool>) {
-    let places = Places::new(caps);
+    let places = Places::new();
     let mut connections = JoinSet::new();
     loop {
         let accepted = tokio::select! {
@@ -68,7 +84,7 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, caps: Caps, mut
             }
         };
         // One too many is closed unheard.
-        let Some(place) = places.enter(peer.ip()) else { continue };
+        let Some(place) = places.enter(network(peer.ip()), |held| caps.allow(held)) else { continue };
         connections.spawn(connection(stream, peer, router.clone(), stopped.clone(), place));
     }
     drop(listener);
@@ -80,7 +96,7 @@ async fn connection(
     peer: SocketAddr,
     router: Router,
     mut stopped: watch::Receiver<bool>,
-    _place: Place,
+    _place: Place<IpAddr>,
 ) {
     // Small answers leave at once.
     let _ = stream.set_nodelay(true);

@@ -1,81 +1,70 @@
-//! Places that clients hold at the same time: of all together, and of one address.
+//! Places that clients hold at the same time, counted by who holds them: connections and requests by address, uploads
+//! by account.
 
-use crate::http::address::network;
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::hash::Hash;
 use std::sync::Arc;
-
-/// How many places there may be.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Caps {
-    /// Of all together; `None` if something else bounds them.
-    pub(crate) all: Option<usize>,
-    /// Of one address; `None` if all come from a proxy's.
-    pub(crate) per_address: Option<usize>,
-}
 
 /// The places that are held.
 #[derive(Debug)]
-pub(crate) struct Places {
-    caps: Caps,
-    addresses: Mutex<HashMap<IpAddr, usize>>,
+pub(crate) struct Places<K> {
+    held: Mutex<HashMap<K, usize>>,
 }
 
-/// One client's place among them. Dropping it leaves it.
+/// How many places are held before one more is taken.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Held {
+    /// Of all together.
+    pub(crate) all: usize,
+    /// Of who wants one more.
+    pub(crate) own: usize,
+}
+
+/// One of them. Dropping it leaves it.
 #[derive(Debug)]
-pub(crate) struct Place {
-    places: Arc<Places>,
-    address: IpAddr,
+pub(crate) struct Place<K: Eq + Hash> {
+    places: Arc<Places<K>>,
+    holder: K,
 }
 
-impl Places {
-    pub(crate) fn new(caps: Caps) -> Arc<Self> {
-        Arc::new(Self { caps, addresses: Mutex::default() })
+impl<K: Eq + Hash + Copy> Places<K> {
+    /// Nobody holds any.
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::new(Self { held: Mutex::default() })
     }
 
-    /// A place, if there is one for this address.
-    pub(crate) fn enter(self: &Arc<Self>, address: IpAddr) -> Option<Place> {
-        let address = network(address);
-        let mut addresses = self.addresses();
-        let own = addresses.get(&address).copied().unwrap_or(0);
-        let is_full = self.caps.all.is_some_and(|most| addresses.values().sum::<usize>() >= most);
-        if is_full || self.caps.per_address.is_some_and(|most| own >= most) {
+    /// One more place of a holder, if the rule allows it.
+    pub(crate) fn enter(self: &Arc<Self>, holder: K, allows: impl FnOnce(Held) -> bool) -> Option<Place<K>> {
+        let mut held = self.held.lock();
+        let (all, own) = (held.values().sum(), held.get(&holder).copied().unwrap_or(0));
+        if !allows(Held { all, own }) {
             return None;
         }
-        addresses.insert(address, own + 1);
-        Some(Place { places: Arc::clone(self), address })
-    }
-
-    fn addresses(&self) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
-        self.addresses.lock()
+        held.insert(holder, own + 1);
+        Some(Place { places: Arc::clone(self), holder })
     }
 }
 
-impl Drop for Place {
+impl<K: Eq + Hash> Drop for Place<K> {
     fn drop(&mut self) {
-        let mut addresses = self.places.addresses();
-        match addresses.get_mut(&self.address) {
+        let mut held = self.places.held.lock();
+        match held.get_mut(&self.holder) {
             Some(own) if *own > 1 => *own -= 1,
-            _ => drop(addresses.remove(&self.address)),
+            _ => drop(held.remove(&self.holder)),
         }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn no_address_has_all_the_places() {
-        let address = |text: &str| text.parse::<IpAddr>().expect("an address");
-        let places = Places::new(Caps { all: Some(3), per_address: Some(2) });
-        let first = places.enter(address("192.0.2.1")).expect("a place");
-        let _second = places.enter(address("192.0.2.1")).expect("a place");
-        assert!(places.enter(address("192.0.2.1")).is_none());
-        let _other = places.enter(address("192.0.2.2")).expect("another's");
-        assert!(places.enter(address("192.0.2.3")).is_none(), "all are taken");
-        drop(first);
-        drop(places.enter(address("192.0.2.1")).expect("given back"));
-    }
+#[test]
+fn a_place_that_is_left_is_free_again() {
+    let places = Places::new();
+    let enter = |holder: u8| places.enter(holder, |held| held.all < 3 && held.own < 2);
+    let first = enter(1).expect("a place");
+    let _second = enter(1).expect("a place");
+    assert!(enter(1).is_none(), "nobody has all of them");
+    let _other = enter(2).expect("another's");
+    assert!(enter(3).is_none(), "all are taken");
+    drop(first);
+    drop(enter(1).expect("given back"));
 }

@@ -8,8 +8,8 @@ use crate::crypto::keys::{self, KeysError};
 use crate::crypto::secrets::SecretError;
 use crate::effects;
 use crate::http::connections;
+use crate::http::connections::Caps;
 use crate::http::monitoring;
-use crate::http::places::Caps;
 use crate::identity::passwords::HashFailed;
 use crate::ops::clock::Timestamp;
 use crate::ops::config::{Config, ConfigError, FILE_NAME};
@@ -215,7 +215,7 @@ impl Running {
         let (stop, stopped) = watch::channel(false);
         let limits = &app.config.limits;
         let per_address = (!app.config.behind_proxy).then_some(limits.connections_per_address.max(1));
-        let caps = Caps { all: Some(limits.connections.max(1)), per_address };
+        let caps = Caps { all: limits.connections.max(1), per_address };
         let version = env!("CARGO_PKG_VERSION");
         if let Some(monitored) = monitored {
             tracing::info!(address = %monitored, "metrics");
@@ -227,7 +227,7 @@ impl Running {
         }
         tracing::info!(%address, origin = %app.origin(), version, "serving");
         let monitoring = monitoring.map(|listener| {
-            let caps = Caps { all: Some(MONITORS), per_address: None };
+            let caps = Caps { all: MONITORS, per_address: None };
             tokio::spawn(connections::serve(listener, monitoring::router(app.clone()), caps, stopped.clone()))
         });
         let housekeeping = tokio::spawn(keep_house(app.clone(), stopped.clone()));

@@ -3,10 +3,10 @@
 use super::{DONE, remembered, segment};
 use crate::billing::offers;
 use crate::catalogue::publish;
-use crate::catalogue::uploads::Slot;
 use crate::http::app::App;
 use crate::http::auth::{Caller as _, ProvenTerminal, ProvenUpload};
 use crate::http::body::drain;
+use crate::http::places::Place;
 use crate::http::problem::{ApiError, Refused};
 use crate::store::{RestoreOutcome, WithdrawOutcome};
 use axum::extract::State;
@@ -49,7 +49,7 @@ pub(crate) async fn put(State(app): State<App>, upload: ProvenUpload) -> Respons
 }
 
 /// The right to publish comes first, then a slot.
-async fn may_upload(app: &App, account: &AccountId) -> Result<Slot, Refused> {
+async fn may_upload(app: &App, account: &AccountId) -> Result<Place<AccountId>, Refused> {
     if app.core.store.publishers_of(account, None, 1).await.map_err(ApiError::internal)?.is_empty() {
         let text = "this account has no publisher's name: claim one with its key first, as `portcullis publish` does";
         return Err(ApiError::Forbidden(text.into()).into());

@@ -14,7 +14,7 @@ use portcullis_protocol::wire::{
 use portcullis_protocol::{Digest, OrderId, PaymentRequest, Reason, ReleaseSecretKey, paths};
 use portcullis_server::crypto::secrets::{random, rng};
 use portcullis_server::merchants::{self, products};
-use portcullis_server::store::{CodeFailure, CodeStep, MerchantDecision, OrderPhase};
+use portcullis_server::store::{CodeDecision, CodeFailure, CodeStep, MerchantDecision, OrderPhase};
 use portcullis_server::{Core, effects};
 use reqwest::{Method, StatusCode};
 
@@ -185,6 +185,32 @@ async fn a_person_pays_a_request_and_a_terminal_of_hers_makes_the_key() {
     assert!(again.text.contains("You have ordered it") && again.text.contains(&at(&order)), "{}", again.text);
     let other = stage.person("eve@example.org").await.get(&path).await;
     assert!(other.text.contains("It was paid already") && !other.text.contains(&order.to_string()), "{}", other.text);
+    stage.stop().await;
+}
+
+/// A disputed order is no occasion to thank for.
+#[tokio::test]
+async fn the_title_of_a_page_says_what_became_of_the_order() {
+    let stage = Stage::open().await;
+    let (shop, mut browser, mut terminal) = ready(&stage).await;
+    let core = &stage.running.app().core;
+    let (_, path) = request(core, &shop, "18.00 EUR").await;
+    let order = order_of(&buy(&mut browser, &path, "sandbox:ok").await);
+    let mut title = async || {
+        let page = browser.get(&at(&order)).await;
+        let heading = page.text.split_once("<h1>").and_then(|(_, rest)| rest.split_once("</h1>"));
+        heading.unwrap_or_else(|| panic!("{}", page.text)).0.to_owned()
+    };
+    assert_eq!(title().await, "Thank you");
+    make_key(&mut terminal, &order).await;
+    shop.deliver(core, &order).await.expect("delivered");
+    let _: CodeOrderAnswer = info(&mut terminal, &order).await;
+    let accepted = order_in(core, &order).await.accepted.expect("a code");
+    let ack = CodeAckRequest { generation: accepted.generation, ciphertext: accepted.digest, readable: false };
+    let _: CodeAckAnswer = terminal.get_yes(&Draft::post(paths::fill(paths::CODE_ACK, &[&order]), &ack)).await;
+    assert_eq!(title().await, "Disputed");
+    core.store.decide_code_order(&order, CodeDecision::Keep).await.expect("decided");
+    assert_eq!(title().await, "Settled");
     stage.stop().await;
 }
 

@@ -47,6 +47,22 @@ impl Delivery {
         &self.order
     }
 
+    /// The title of its page; `None` as long as what holds for every order is true of it.
+    pub(super) fn heading(&self) -> Option<&'static str> {
+        Some(match self.order.state? {
+            CodeState::Failed | CodeState::Refunding | CodeState::Refunded => "Paid back",
+            CodeState::ChargedBack => "Charged back",
+            CodeState::Disputed => "Disputed",
+            CodeState::Kept | CodeState::Reversed => "Settled",
+            CodeState::Paid
+            | CodeState::Notified
+            | CodeState::Verified
+            | CodeState::CodeReceived
+            | CodeState::Delivered
+            | CodeState::Acknowledged => return None,
+        })
+    }
+
     /// Whether anything can still happen: somebody but the operator has to see to it.
     pub(super) fn moves(&self) -> bool {
         self.order.state.and_then(CodeState::next).is_some_and(|(who, _)| who != Party::Operator)

@@ -74,7 +74,8 @@ pub(crate) async fn show(
             aside { div.panel { h2 { "Order" } (receipt(&order, paid_with)) } }
         }
     };
-    let page = Shell::new(&app, &visitor, heading(&order)).tab(Tab::Purchases).show(&content);
+    let title = delivery.as_ref().and_then(Delivery::heading).unwrap_or_else(|| heading(&order));
+    let page = Shell::new(&app, &visitor, title).tab(Tab::Purchases).show(&content);
     let is_quick = order.next.is_none() && !delivery.as_ref().is_some_and(Delivery::waits_for_buyer);
     Ok(delivery::watch(&id, looks.filter(|_| moves), is_quick, page))
 }
