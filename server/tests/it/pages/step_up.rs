@@ -233,16 +233,19 @@ async fn held_back(
     let host = browser.origin.as_str().trim_start_matches("http://");
     let head = format!(
         "POST {path} HTTP/1.1\r\nHost: {host}\r\nOrigin: {}\r\nCookie: {}\r\nContent-Length: {}\r\n\
-         Content-Type: application/x-www-form-urlencoded\r\nConnection: close\r\n\r\n",
+         Content-Type: application/x-www-form-urlencoded\r\nExpect: 100-continue\r\nConnection: close\r\n\r\n",
         browser.origin,
         cookies.join("; "),
         body.len()
     );
     let (most, last) = body.split_at(body.len() - 1);
     let mut line = TcpStream::connect(host).await.expect("connected");
-    line.write_all(format!("{head}{most}").as_bytes()).await.expect("sent");
-    // The server has seen by then whose browser it is.
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    line.write_all(head.as_bytes()).await.expect("sent");
+    // The server wants the body once it has seen whose browser it is.
+    let mut interim = [0; 25];
+    line.read_exact(&mut interim).await.expect("an answer");
+    assert_eq!(&interim, b"HTTP/1.1 100 Continue\r\n\r\n");
+    line.write_all(most.as_bytes()).await.expect("sent");
     meanwhile.await;
     line.write_all(last.as_bytes()).await.expect("sent");
     let mut answer = String::new();
