@@ -11,7 +11,7 @@ use portcullis_server::crypto::secrets::{random, rng};
 use portcullis_server::store::{
     AccountPage, GoodsKind, RefundOutcome, SettleOutcome, Settlement, Sqlite, SqliteOptions, Store, work,
 };
-use rusqlite::Connection;
+use rusqlite::{Connection, TransactionBehavior};
 
 /// Entitlements that an account is stuffed with.
 const MANY: u32 = 20_000;
@@ -20,7 +20,8 @@ const MANY: u32 = 20_000;
 fn stuff(world: &World, machine: &Machine, uses: u32, left: u32) {
     let Place::File(path) = world.database() else { panic!("steps are SQLite's") };
     let mut db = Connection::open(path).expect("the file");
-    let tx = db.transaction().expect("begun");
+    // What writes has to wait for its turn when it begins.
+    let tx = db.transaction_with_behavior(TransactionBehavior::Immediate).expect("begun");
     let publisher: Vec<u8> = tx.query_row("SELECT id FROM publishers", [], |row| row.get(0)).expect("lumen");
     let first: i64 = tx
         .query_row(

@@ -7,7 +7,6 @@ use crate::stage::{PASSWORD, Stage};
 use crate::terminal::Terminal;
 use portcullis_server::store::CodeOrder;
 use reqwest::StatusCode;
-use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
