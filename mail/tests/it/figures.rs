@@ -4,6 +4,7 @@ use crate::corpus::{Group, count as count_generated};
 use crate::dovecot::Dovecot;
 use crate::held_out::{MEASURED, Tally};
 use crate::invoices::{agreement, documents_read};
+use crate::ordinary;
 use crate::rules::agreement as rule_agreement;
 use crate::signer::{names, python_with};
 use crate::stage::{fetcher, registry};
@@ -97,9 +98,11 @@ async fn the_figures_of_the_page() {
         page += &format!("| {}{readable} | {} of {} | {} |\n", source.name(), count.right, count.all, count.wrong);
     }
     // Only what was measured before: each look at what is read of them makes them less of a secret.
-    let Tally { bills, right, wrong, others, taken } = MEASURED;
-    page += &format!("| held out, nobody looked at it | {right} of {bills} | {wrong} |\n");
-    page += &format!("| held out, no bills | none of {others} can be right | {taken} |\n");
+    for (name, measured) in [("ordinary mail, held out", ordinary::MEASURED), ("held out", MEASURED)] {
+        let Tally { bills, right, wrong, others, taken } = measured;
+        page += &format!("| {name}, nobody looked at it | {right} of {bills} | {wrong} |\n");
+        page += &format!("| {name}, no bills | none of {others} can be right | {taken} |\n");
+    }
     page += "\n| published invoices | read as another reader reads them |\n| --- | --- |\n";
     for (syntax, (agreed, all)) in agreement().await {
         if syntax != "other" {

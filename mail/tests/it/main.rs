@@ -15,6 +15,7 @@ mod invoices;
 mod jmap;
 mod layouts;
 mod lying;
+mod ordinary;
 mod pdf;
 mod rules;
 mod servers;

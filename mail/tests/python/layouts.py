@@ -1,4 +1,5 @@
-"""Writes a signed mail for each layout in `mail/tests/layouts/`: a file for each language, whose head explains it.
+"""Writes a signed mail for each layout in a folder, which is its argument: some files of each language, whose heads
+explain them.
 
 Out: {"mails": [{"raw", "file", "layout", "domain", "owed", "currency", "due"}], "keys": {...}}; `owed` is null if nothing is.
 """
@@ -9,8 +10,6 @@ import pathlib
 import sys
 
 from sign import Keys, sign
-
-FOLDER = pathlib.Path(__file__).parent.parent / "layouts"
 
 
 def units(written):
@@ -51,7 +50,7 @@ def mail(at, layout):
 def main():
     keys = Keys(one=True)
     mails = []
-    for layout in [layout for path in sorted(FOLDER.glob("*.txt")) for layout in layouts(path)]:
+    for layout in [layout for path in sorted(pathlib.Path(sys.argv[1]).glob("*.txt")) for layout in layouts(path)]:
         signed = sign(keys, mail(len(mails), layout).encode(), layout["domain"], "k1")
         said = {name: layout[name] for name in ("file", "layout", "domain", "owed", "currency", "due")}
         mails.append({"raw": base64.b64encode(signed).decode(), **said})
