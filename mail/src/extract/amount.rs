@@ -121,6 +121,12 @@ const UNTIL: [&str; 6] = ["to", "bis", "à", "a", "tot", "até"];
 const MIN_GROUPED: usize = 3;
 /// Those of them that are looked at.
 const MAX_GROUPED: usize = 8;
+/// Currencies whose minor units nobody writes any more, though they have some: what stands before three digits there
+/// separates thousands.
+const WHOLE: [&str; 9] = ["COP", "CRC", "HUF", "IDR", "LAK", "MMK", "TZS", "UZS", "YER"];
+/// Before what something is at most.
+const LIMITS: [&str; 10] =
+    ["up to", "bis zu", "bis max", "jusqu'à", "jusqu\u{2019}à", "hasta", "fino a", "tot maximaal", "até", "no máximo"];
 /// What stands between groups of digits.
 const SPACES: [char; 6] = [' ', '\u{a0}', '\u{202f}', '\u{2009}', '\'', '\u{2019}'];
 
@@ -495,8 +501,17 @@ fn numbers(text: &str) -> impl Iterator<Item = Number<'_>> {
     // `•••• 2204`, `****5519`: what is left of the number of a card.
     all.filter(|number| {
         let before = number.before.trim_end_matches(SPACES);
-        !before.ends_with('•') && !before.ends_with("**") && !is_date(number.number)
+        !before.ends_with('•') && !before.ends_with("**") && !is_date(number.number) && !is_limit(number)
     })
+}
+
+/// Whether an amount is a limit: `insured up to 3,000 €`.
+fn is_limit(number: &Number<'_>) -> bool {
+    let before = number.before.trim_end_matches(|c: char| !c.is_alphabetic()).to_lowercase();
+    number.has_currency()
+        && LIMITS
+            .iter()
+            .any(|limit| before.strip_suffix(limit).is_some_and(|rest| !rest.ends_with(char::is_alphanumeric)))
 }
 
 /// Whether a number has the form of a date: `31.12.2026` before `CHF 12.00` is no amount.
@@ -667,7 +682,8 @@ fn marked(before: &str, number: &str, after: &str, currencies: Currencies) -> Op
     let dashed = right.strip_prefix(['-', '\u{2212}']);
     let is_apart = dashed.is_some_and(|rest| right.len() < after.len() && rest.starts_with(' '));
     // `On 4 December 2026 € 39.00`: the sign belongs to what follows.
-    let is_before = is_year(number) && begins_amount(right, hint);
+    // So it does of `instalment 3/12 R$ 20.00`.
+    let is_before = (is_year(number) || before == "/") && begins_amount(right, hint);
     let trailing = if is_apart || is_before {
         None
     } else {
@@ -784,7 +800,10 @@ fn units(number: &str, currency: Currency, decimal: Option<char>) -> Result<Mone
                 }
                 number.split_at(*at)
             } else if points.iter().all(|(_, c)| c == last)
-                && (points.len() > 1 || decimals == 0 || decimal.is_some_and(|decimal| decimal != *last))
+                && (points.len() > 1
+                    || decimals == 0
+                    || decimal.is_some_and(|decimal| decimal != *last)
+                    || (decimal.is_none() && tail(*at) == 3 && WHOLE.contains(&currency.as_str())))
             {
                 (number.as_str(), "")
             } else {

@@ -8,6 +8,8 @@ use crate::extract::total::MAX_PLACES;
 use crate::extract::{Template, Templates};
 use std::cell::LazyCell;
 
+/// Words before what a part is in.
+const IN: [&str; 8] = ["im", "in", "dans", "en", "nel", "nella", "no", "na"];
 /// Words between `before` and the tax that it takes away.
 const MAX_LINKS: usize = 3;
 
@@ -155,6 +157,12 @@ impl Marks {
             let precedes = between.is_some_and(|between| between.chars().all(char::is_whitespace))
                 && line.cell_of(*part) == line.cell_of(label);
             overlaps || follows || precedes
-        })
+        }) || self.contains_part(line, label)
+    }
+
+    /// Whether a part is said to be in what the label names: `im Bruttobetrag sind 20.00 EUR Lohn enthalten`.
+    fn contains_part(&self, line: &Line, label: Found) -> bool {
+        let before = line.before(label).split_whitespace().next_back().unwrap_or_default().to_lowercase();
+        IN.contains(&before.as_str()) && self.within.iter().any(|within| within.start >= label.end)
     }
 }

@@ -199,12 +199,12 @@ impl Totals<'_> {
 
     /// The amount of a sentence that also says the day on which it is due, and whether it is an instalment.
     fn due_amount(&self, lines: &[Line], at: usize) -> Option<(Money, bool)> {
-        let of = |sentence: &Line| {
+        let of_both = |sentence: &Line, dated: &Line| {
             // `It isn't payable until July`
             let says = |labels: &Labels| sentence.places_of(labels.iter()).any(|found| !is_denied(sentence, found));
             let asks = || says(&self.base.due) || says(&self.base.demand) || self.asks_together(sentence);
-            let days = || dates(&sentence.shown, self.order).map_or(usize::MAX, |dates| dates.len());
-            let is_dated = || matches!((days(), names_day(&sentence.shown)), (1, _) | (0, true));
+            let days = || dates(&dated.shown, self.order).map_or(usize::MAX, |dates| dates.len());
+            let is_dated = || matches!((days(), names_day(&dated.shown)), (1, _) | (0, true));
             // What is in brackets explains.
             let outside = amount::outside_brackets(&sentence.shown);
             let result = outside.rsplit_once('=').map(|(_, result)| result);
@@ -212,12 +212,13 @@ impl Totals<'_> {
             amounts.dedup();
             match amounts.as_slice() {
                 // What is paid in several parts is not due on a day.
-                [amount] if is_dated() && asks() && !names_several(sentence) => {
+                [amount] if amount.minor_units() > 0 && is_dated() && asks() && !names_several(sentence) => {
                     Some((*amount, self.is_one_of_several(sentence)))
                 }
                 _ => None,
             }
         };
+        let of = |sentence: &Line| of_both(sentence, sentence);
         let (line, marks) = (lines.get(at)?, self.marks.get(at)?);
         let is_part = |at: usize| self.marks.get(at).is_some_and(|marks| marks.has_part());
         // What is about something else has parts of its own.
@@ -226,6 +227,13 @@ impl Totals<'_> {
             let several = sentences(&line.shown).nth(1).is_some();
             let mut sentences_of = sentences(&line.shown).filter(|_| several);
             let first = sentences_of.find_map(|text| of(&crate::extract::line::line(text)));
+            // `It is due on 1 December. We collect 12.00 EUR.`
+            let collects = |text: &str| {
+                let sentence = crate::extract::line::line(text);
+                let is_due = line.has_any(&self.base.due) && sentence.has_any(&self.base.demand);
+                of_both(&sentence, line).filter(|_| is_due && several && !line.is_row())
+            };
+            let first = first.or_else(|| sentences(&line.shown).find_map(collects));
             first.or_else(|| of(line).filter(|_| sentences(&line.shown).filter(|text| has_digit(text)).count() < 2))
         };
         let alone = (self.has_amount(at) && !has_counted_part).then(alone).flatten();
@@ -312,10 +320,12 @@ impl Totals<'_> {
             let numbered = numbered && !is_of_item;
             let is_over = amount::has_negative(&line.shown)
                 || line.has_any(&self.base.settled)
-                || (is_of_item && amount.is_none())
+                || ((is_of_item || self.is_among_rows(at)) && amount.is_none())
                 || self.is_included(line, found);
             parts.extend(
-                first.filter(|part| Some(*part) != amount && !is_over && !is_item()).map(|part| (part, numbered)),
+                first
+                    .filter(|part| Some(*part) != amount && !is_over && !is_item())
+                    .map(|part| (self.with_fee(part, at), numbered)),
             );
         }
         let is_part = |part: Money| {
@@ -325,6 +335,18 @@ impl Totals<'_> {
         let Some((part, numbered)) = parts.first().copied() else { return whole };
         let is_one = parts.iter().all(|(other, _)| *other == part);
         Some(if is_one && numbered { Ok(part) } else { Err(Refusal::AmbiguousAmount) })
+    }
+
+    /// An instalment with the fee below it, if the row below that is what both come to: `317.00`, `5.00`, `322.00`.
+    fn with_fee(&self, part: Money, at: usize) -> Money {
+        let (Some(fee), Some(both)) = (self.last_amount(at + 1), self.last_amount(at + 2)) else { return part };
+        if part.checked_add(fee) == Ok(both) { both } else { part }
+    }
+
+    /// Whether a line is one of three rows with amounts at least: then it may be an entry of a bill.
+    fn is_among_rows(&self, at: usize) -> bool {
+        let above = |rows: usize| at.checked_sub(rows).is_some_and(|at| self.has_amount(at));
+        above(1) && (above(2) || self.has_amount(at + 1))
     }
 
     /// Whether a line says of an instalment that it is in another amount: `payment 19 of 36, 27.77 EUR included`.

@@ -11,12 +11,15 @@ use crate::extract::total::{Totals, is_linked, value};
 use crate::extract::{Bill, Extracted, Refusal, Template, Templates, period};
 use crate::iban::Iban;
 use portcullis_protocol::{Currency, Date, Money};
-use std::cell::LazyCell;
+use std::cell::{LazyCell, RefCell};
+use std::collections::HashMap;
 
 /// Words before the day on which something was written or began.
 const BEFORE_PAST_DATES: [&str; 11] = ["of", "dated", "from", "since", "vom", "seit", "du", "del", "van", "dal", "ab"];
 /// Those of them that are no part of the date itself, as in `the 1st of December`.
 const FROM: [&str; 3] = ["from", "since", "dated"];
+/// What stands before those of them that begin what will be: `à compter du 8 décembre`, `a partir del 8`.
+const BEFORE_FROM: [&str; 5] = ["compter", "partir", "partire", "decorrere", "contar"];
 /// Words before something that has yet to happen: `nach Zahlungseingang`, `merci d'avoir choisi`.
 const BEFORE_EVENTS: [&str; 22] = [
     "after", "upon", "until", "nach", "bei", "bis", "vor", "après", "avant", "pour", "tras", "antes", "hasta", "na",
@@ -29,6 +32,36 @@ const PAYMENT_STEMS: [&str; 20] = [
     "due", "pay", "settl", "debit", "collect", "fallig", "zahl", "abbuch", "einzug", "regl", "paie", "prelev",
     "echeance", "pag", "venc", "betal", "verval", "incass", "scad", "addebit",
 ];
+/// What words for collecting money are made of, in any language: nobody does that but who is owed it.
+const COLLECTION_STEMS: [&str; 24] = [
+    "holen",
+    "afschr",
+    "debit",
+    "collect",
+    "charge",
+    "renew",
+    "takepayment",
+    "withdraw",
+    "abbuch",
+    "abgebucht",
+    "einzug",
+    "eingezogen",
+    "lastschrift",
+    "buchen",
+    "ziehen",
+    "verlanger",
+    "prelev",
+    "preleve",
+    "renouvel",
+    "carg",
+    "cobr",
+    "addebit",
+    "rinnov",
+    "incass",
+];
+/// Choices that say that nothing of it is real.
+const UNREAL: [&str; 8] =
+    ["example", "simulation", "beispiel", "exemple", "ejemplo", "esempio", "voorbeeld", "exemplo"];
 /// What headings of reminders say, in any language.
 const LATE: [&str; 29] = [
     "pastdue",
@@ -71,6 +104,8 @@ const WRAPPED: usize = 40;
 const CAPTION_WORDS: usize = 7;
 /// Words before one for the day of a payment that say what else is due on it.
 const SUBJECT_WORDS: usize = 3;
+/// Lines below what asks for a payment that are still about it.
+const BESIDE_LINES: usize = 2;
 /// Words of a sentence that says no more than a day.
 const UNTIL_WORDS: usize = 4;
 /// Words of a line that can be a heading.
@@ -169,10 +204,10 @@ impl Reading<'_> {
         let texts: Vec<Vec<Line>> = texts.iter().map(|text| lines(text)).collect();
         let mut found: Vec<Result<Bill, Refusal>> = Vec::new();
         let templates = self.templates.of_domain(self.domain);
-        let mut words: Vec<Words<'_>> = templates.into_iter().map(|own| Words { own, base: own.base() }).collect();
+        let mut words: Vec<Words<'_>> = templates.into_iter().map(|own| Words::new(own, own.base())).collect();
         if words.is_empty() {
             let base = Templates::any_language();
-            words.push(Words { own: base, base });
+            words.push(Words::new(base, base));
         }
         for lines in &texts {
             // Most mail is no bill in any language: then nothing else is searched.
@@ -285,9 +320,15 @@ impl<'t> Text<'t> {
 struct Words<'t> {
     own: &'t Template,
     base: &'t Template,
+    /// Which lines ask for a payment on a day, by the place of the line in memory: it is asked of each several times.
+    asking: RefCell<HashMap<*const Line, bool>>,
 }
 
 impl<'t> Words<'t> {
+    fn new(own: &'t Template, base: &'t Template) -> Self {
+        Self { own, base, asking: RefCell::default() }
+    }
+
     fn labels(&self, of: impl Fn(&Template) -> &Labels) -> &'t Labels {
         let own = of(self.own);
         if own.is_empty() { of(self.base) } else { own }
@@ -308,7 +349,8 @@ impl<'t> Words<'t> {
         // One word, such as the `avoir` of French, decides in a heading or beside an amount: elsewhere it may mean
         // something else.
         let decides = |at: usize, line: &Line| {
-            (line.words() <= HEADING_WORDS && at < HEADING_LINES) || amount::has_currency(&line.shown)
+            (line.words() <= HEADING_WORDS && at < HEADING_LINES && !is_captioned(line))
+                || amount::has_currency(&line.shown)
         };
         // What is owed until a day is owed, whatever else is told beside it.
         let is_asked = LazyCell::new(|| (0..lines.len()).any(|at| self.asks_on_day(lines, at)));
@@ -339,10 +381,22 @@ impl<'t> Words<'t> {
             let entered = self.entered_amounts(lines).into_iter();
             entered.filter(|(at, _)| is_to_pay(*at)).map(|(_, owed)| owed).collect()
         });
+        let entered = LazyCell::new(|| self.sums(lines).into_iter().map(|(_, sum)| sum).collect::<Vec<_>>());
         let is_of_other_amount =
             |line: &Line| !to_pay.is_empty() && has_amount(line) && is_about_another(line, &to_pay);
+        // Below its amounts a bill is followed by what else its sender has to say: a word there is not about the bill.
+        let last = LazyCell::new(|| self.last_entry(lines).filter(|_| *is_dated || names_payee(lines)));
+        let is_below = |label: &Label, at: usize, line: &Line| {
+            (label.words == 1 || !is_of_payment(label))
+                && last.is_some_and(|last| last < at)
+                && (!has_amount(line) || is_about_another(line, &entered))
+        };
+        // A pro forma invoice that is to be paid until a day is one.
+        let is_payable = |label: &Label| label.folded.contains("proforma") && *is_dated;
         let says = |label: &Label, at, line: &Line| {
             is_stated(label, line)
+                && !is_payable(label)
+                && !is_below(label, at, line)
                 && !is_of_other_amount(line)
                 && (label.folded.contains("total") || !is_item(lines, at))
                 && !is_agreed(label, lines)
@@ -353,7 +407,8 @@ impl<'t> Words<'t> {
                 && !is_entry(lines, at)
         };
         let is_said = |label: &Label| {
-            is_stated(label, subject) || lines.iter().enumerate().any(|(at, line)| says(label, at, line))
+            (is_stated(label, subject) && !is_payable(label))
+                || lines.iter().enumerate().any(|(at, line)| says(label, at, line))
         };
         // In any language: a mail may have several.
         if let Some(own) = self.template().filter(|own| !own.not_bill.is_empty()) {
@@ -365,10 +420,10 @@ impl<'t> Words<'t> {
             subject.has_any(self.labels(|words| &words.bill)) && (*is_dated || lines.iter().any(|line| self.asks(line)))
         });
         // Cells of a heading are not a sentence.
-        let together = |line: &Line| {
+        let together = |line: &Line, is_far: bool| {
             let says = |pairs: &[[Labels; 2]]| pairs.iter().any(|pair| says_together(line, pair));
             !line.is_row()
-                && (says(&all.not_bill_together)
+                && ((says(&all.not_bill_together) && !is_far)
                     || (says(&all.ordered_together) && !*is_paid_later)
                     || all.settled_together.iter().any(|pair| says_of_past(line, pair)))
         };
@@ -385,7 +440,9 @@ impl<'t> Words<'t> {
                 |(other, line): (usize, &Line)| other != at && names_counted(line, self.base) && self.asks(line);
             let is_of_other_instalment =
                 || names_counted(&lines[at], self.base) && lines.iter().enumerate().any(asks_for_next);
-            is_in(at, &together)
+            // `You will receive the invoice`, far below what is asked for on a day
+            let is_far = *is_asked && last.is_some_and(|last| last + BESIDE_LINES < at);
+            is_in(at, &|line| together(line, is_far))
                 && !is_entry(lines, at)
                 && !is_of_another()
                 && !is_of_previous(&lines[at])
@@ -394,8 +451,16 @@ impl<'t> Words<'t> {
         // `Payment method: Visa`, and nothing says until when.
         let is_charged = || {
             let says = |line: &Line| all.charged_together.iter().any(|pair| says_of_past(line, pair));
+            // `Payments`, and below it `Visa 4711`
+            let headed = |pair: &[Line]| match pair {
+                [heading, below] if heading.words() <= CAPTION_WORDS && is_short(below) => {
+                    says(&line(&format!("{} {}", heading.shown, below.shown)))
+                }
+                _ => false,
+            };
             let demands = |line: &Line| line.places_of(self.base.demand.iter()).any(|found| is_asserted(line, found));
-            owed.is_none() && lines.iter().any(says) && !*is_dated && !lines.iter().any(demands)
+            let is_said = || lines.iter().any(says) || lines.windows(2).any(headed);
+            owed.is_none() && is_said() && !*is_dated && !lines.iter().any(demands)
         };
         let is_titled = |label: &Label| titles(subject, lines).any(|line| is_stated(label, line));
         let withdraws =
@@ -404,7 +469,7 @@ impl<'t> Words<'t> {
         let is_none = all.not_bill_title.iter().any(is_titled)
             || all.not_bill.iter().any(is_said)
             || lines.iter().any(names_customer)
-            || together(subject)
+            || together(subject, false)
             || withdraws(subject)
             || (0..lines.len()).any(is_withdrawn)
             || (0..lines.len()).any(is_told)
@@ -423,6 +488,24 @@ impl<'t> Words<'t> {
         };
         let entries = lines.iter().enumerate().filter(|(_, line)| is_short(line));
         entries.flat_map(of).collect()
+    }
+
+    /// The amounts of entries that are called the whole or what is left to pay, and their lines.
+    fn sums(&self, lines: &[Line]) -> Vec<(usize, Money)> {
+        let labels = || self.base.owed.iter().chain(self.base.total.iter());
+        let of = |(at, line): (usize, &Line)| -> Vec<(usize, Money)> {
+            let found = line.places_of(labels()).find(|found| is_asserted(line, *found));
+            let value = found.map(|found| beside(lines, at, found)).unwrap_or_default();
+            let sums = amount::amounts(value, any_currency()).into_iter().filter(|sum| sum.minor_units() > 0);
+            sums.map(|sum| (at, sum)).collect()
+        };
+        lines.iter().enumerate().filter(|(_, line)| is_short(line)).flat_map(of).collect()
+    }
+
+    /// The last line that enters what a bill comes to, or asks for it on a day if none does.
+    fn last_entry(&self, lines: &[Line]) -> Option<usize> {
+        let entered = self.sums(lines).into_iter().map(|(at, _)| at).max();
+        entered.or_else(|| (0..lines.len()).rev().find(|at| self.asks_on_day(lines, *at)))
     }
 
     /// The same amounts, if a day is said until which; if there are none, those of sentences that ask for it on a day.
@@ -477,18 +560,38 @@ impl<'t> Words<'t> {
 
     /// Whether a sentence asks for a payment and says a day.
     fn asks_on_day(&self, lines: &[Line], at: usize) -> bool {
+        let Some(place) = lines.get(at).map(std::ptr::from_ref) else { return false };
+        if let Some(asks) = self.asking.borrow().get(&place) {
+            return *asks;
+        }
+        let asks = self.looks_asking(lines, at);
+        self.asking.borrow_mut().insert(place, asks);
+        asks
+    }
+
+    fn looks_asking(&self, lines: &[Line], at: usize) -> bool {
         let is_due = |line: &Line| {
             let mut due = self.base.due.iter();
-            line.words() > CAPTION_WORDS && due.any(|label| is_stated(label, line) && is_of_payment(label))
+            (line.words() > CAPTION_WORDS || amount::has_currency(&line.shown))
+                && due.any(|label| is_stated(label, line) && is_of_payment(label))
         };
         // One word is enough beside an amount: `we debit`.
         let demands = |line: &Line| {
-            let is_long = |label: &&Label| label.words > 1 || label.folded.len() >= DEMAND_LETTERS;
-            let mut places = line.places_of(self.base.demand.iter().filter(is_long));
+            let mut places = line.places_of(self.base.demand.iter().filter(|label| is_demand(label)));
             amount::has_currency(&line.shown) && places.any(|found| is_asserted(line, found))
         };
         let says = |line: &Line| names_day(&line.shown) && (self.asks(line) || is_due(line) || demands(line));
         says(&lines[at]) || sentence(lines, at).is_some_and(|line| says(&line))
+    }
+
+    /// Whether a sentence says that money is collected, and on which day.
+    fn collects(&self, lines: &[Line], at: usize) -> bool {
+        let is_collection =
+            |label: &&Label| is_demand(label) && COLLECTION_STEMS.iter().any(|stem| label.folded.contains(stem));
+        let says = |line: &Line| {
+            line.places_of(self.base.demand.iter().filter(is_collection)).any(|found| is_asserted(line, found))
+        };
+        self.asks_on_day(lines, at) && (says(&lines[at]) || sentence(lines, at).is_some_and(|line| says(&line)))
     }
 
     /// What asks for a payment or announces one, in more than one word.
@@ -558,7 +661,23 @@ impl<'t> Words<'t> {
             let settles = |line: &Line| line.has_any(&all.deposit) && line.has_any(&all.settled);
             settles(&lines[at]) || sentence(lines, at).is_some_and(|line| settles(&line))
         };
-        let is_left_open = |(at, line): (usize, &Line)| is_choice(line) && !is_item(lines, at) && !is_settled(at);
+        // What else its sender has to say, below what is asked for, is not about it.
+        let entered = self.entered_amounts(lines).into_iter().map(|(at, _)| at);
+        let asked = (0..lines.len()).filter(|at| self.asks_on_day(lines, *at));
+        let last = entered.chain(asked).max().unwrap_or(lines.len());
+        // What is collected by itself may be cancelled first, as nearly everything may.
+        let is_collected = LazyCell::new(|| (0..lines.len()).any(|at| self.collects(lines, at)));
+        let is_about = |at: usize, label: &Label| {
+            at <= last
+                || (at <= last.saturating_add(BESIDE_LINES)
+                    && (!*is_collected || UNREAL.contains(&label.folded.as_str())))
+        };
+        let is_left_open = |(at, line): (usize, &Line)| {
+            let mut choices = all.choice.iter().filter(|label| is_about(at, label));
+            choices.any(|label| names_choice(line, label) && !is_agreed(label, lines))
+                && !is_item(lines, at)
+                && !is_settled(at)
+        };
         // `Your plan renews on 3 December`
         let is_subject_asking = || names_day(&subject.shown) && self.asks(subject);
         let is_on_day = || is_subject_asking() || (0..lines.len()).any(|at| self.asks_on_day(lines, at));
@@ -566,17 +685,44 @@ impl<'t> Words<'t> {
             && self.has_evidence(lines)
             && !is_choice(subject)
             && !lines.iter().enumerate().any(is_left_open)
-            && (is_on_day() || is_owed())
+            && (is_on_day() || is_owed() || self.asks_for_rows(lines) || self.is_dated_sum(lines))
+    }
+
+    /// Whether rows come to a total, and the mail asks to transfer it to an account.
+    fn asks_for_rows(&self, lines: &[Line]) -> bool {
+        let sums = [&self.base.owed, &self.base.total, &self.base.total_if_largest];
+        let is_sum = |(at, line): (usize, &Line)| {
+            (is_short(line) || line.words() <= HEADING_WORDS)
+                && sums.iter().any(|labels| line.has_any(labels))
+                && comes_of_rows(lines, at)
+        };
+        names_payee(lines) && lines.iter().any(|line| self.asks(line)) && lines.iter().enumerate().any(is_sum)
+    }
+
+    /// Whether an entry says the day of a payment, and another one a sum.
+    fn is_dated_sum(&self, lines: &[Line]) -> bool {
+        let sums = [&self.base.owed, &self.base.total, &self.base.total_if_largest];
+        let is_sum = |(at, line): (usize, &Line)| {
+            let mut places = line.places_of(sums.iter().flat_map(|labels| labels.iter()));
+            is_short(line) && places.any(|found| amount::has_currency(beside(lines, at, found)))
+        };
+        let names = |(at, line): (usize, &Line)| {
+            self.is_numbered(lines, at) || names_own_account(&line.shown) || names_account(line)
+        };
+        self.has_due_entry(lines) && lines.iter().enumerate().any(is_sum) && lines.iter().enumerate().any(names)
+    }
+
+    /// Whether a line says the number of a customer or a contract.
+    fn is_numbered(&self, lines: &[Line], at: usize) -> bool {
+        let is_number = |text: &str| {
+            number(text).is_some_and(|number| number.chars().filter(char::is_ascii_digit).count() >= NUMBER_DIGITS)
+        };
+        let Some(line) = lines.get(at) else { return false };
+        line.places_of(self.base.account.iter()).any(|found| is_number(beside(lines, at, found)))
     }
 
     /// Whether a mail says for which account of the reader it is, to which account to pay, or, as an entry, until when.
     fn has_evidence(&self, lines: &[Line]) -> bool {
-        let is_number = |text: &str| {
-            number(text).is_some_and(|number| number.chars().filter(char::is_ascii_digit).count() >= NUMBER_DIGITS)
-        };
-        let is_numbered = |at: usize, line: &Line| {
-            line.places_of(self.base.account.iter()).any(|found| is_number(beside(lines, at, found)))
-        };
         let is_dated = |at: usize, line: &Line| {
             is_short(line) && line.places_of(self.base.due.iter()).any(|found| names_day(beside(lines, at, found)))
         };
@@ -587,9 +733,12 @@ impl<'t> Words<'t> {
         };
         let told = LazyCell::new(|| self.demanded_amounts(lines).unwrap_or_default());
         let is_made_of_rows = || told.iter().any(|owed| has_rows_of(lines, *owed));
-        let says =
-            |at: usize, line: &Line| is_numbered(at, line) || is_dated(at, line) || names(line) || is_sum(at, line);
-        lines.iter().enumerate().any(|(at, line)| says(at, line)) || is_made_of_rows()
+        let says = |at: usize, line: &Line| {
+            self.is_numbered(lines, at) || is_dated(at, line) || names(line) || is_sum(at, line)
+        };
+        lines.iter().enumerate().any(|(at, line)| says(at, line))
+            || is_made_of_rows()
+            || (0..lines.len()).any(|at| self.collects(lines, at))
     }
 
     /// Whether the subject or a heading calls the mail by a name that other mail has as well.
@@ -613,6 +762,7 @@ impl<'t> Words<'t> {
         match totals.total()? {
             // What asks for nothing is no bill, unless it says what came to that.
             Ok(amount) if amount.minor_units() == 0 && totals.is_largest(amount) => None,
+            Ok(amount) if totals.is_overpaid(amount) => None,
             read => Some(read.and_then(|amount| {
                 let bill = self.bill(text, amount)?;
                 let day = match totals.scheduled() {
@@ -654,6 +804,7 @@ impl<'t> Words<'t> {
         };
         let asks = |(at, line): &(usize, &Line)| {
             demands(line)
+                && !amount::has_negative(&line.shown)
                 && !dates_a_document(line)
                 && !counts_days(line)
                 && !speaks_of_another(text, *at, None, amount)
@@ -674,7 +825,10 @@ impl<'t> Words<'t> {
         let (mut said, mut is_paid): (Vec<Date>, bool) = (Vec::new(), false);
         let labels = self.labels(|words| &words.due);
         let stated = values(text.lines, &text.marks, labels);
-        for value in stated.iter().filter(|value| !speaks_of_another(text, value.at, Some(value.label), amount)) {
+        // `Payment received on 9 November: -12.00 EUR`
+        let is_over = |at: usize| text.lines.get(at).is_some_and(|line| amount::has_negative(&line.shown));
+        let stated = stated.iter().filter(|value| !is_over(value.at));
+        for value in stated.filter(|value| !speaks_of_another(text, value.at, Some(value.label), amount)) {
             if let Some(day) = first_date(value.text, text.order)? {
                 said.push(day);
                 is_paid |= self.is_about_payment(text, value.at, value.label);
@@ -748,7 +902,12 @@ fn dates_a_document(line: &Line) -> bool {
     let is_month_next =
         |word: &str, next: &str| FROM.contains(&word.to_lowercase().as_str()) && is_month(&next.to_lowercase());
     let is_day_next = |word: &str, next: &str| is_from(word) && next.starts_with(|c: char| c.is_ascii_digit());
-    words.windows(2).any(|pair| matches!(pair, [word, next] if is_day_next(word, next) || is_month_next(word, next)))
+    let is_past = |at: usize| {
+        let is_ahead = at.checked_sub(1).and_then(|before| words.get(before));
+        !is_ahead.is_some_and(|before| BEFORE_FROM.contains(&before.to_lowercase().as_str()))
+    };
+    let dates = |(at, pair): (usize, &[&str])| matches!(pair, [word, next] if is_past(at) && (is_day_next(word, next) || is_month_next(word, next)));
+    words.windows(2).enumerate().any(dates)
 }
 
 /// Whether a line speaks of another bill, before this one: `the previous invoice has been paid`.
@@ -766,6 +925,11 @@ fn speaks_of_previous(line: &Line, base: &Template) -> bool {
 fn names_customer(line: &Line) -> bool {
     let customers = &Templates::any_language().customer;
     line.places_of(customers.iter()).any(|found| !line.after(found).starts_with('-'))
+}
+
+/// Whether a label asks for a payment by itself: one short word is said of offers too.
+fn is_demand(label: &Label) -> bool {
+    label.words > 1 || label.folded.len() >= DEMAND_LETTERS
 }
 
 /// Whether a label for a day is one of a payment: other things have a day as well, as in `delivery until 9 December`.
@@ -787,8 +951,17 @@ fn names_choice(line: &Line, label: &Label) -> bool {
         let all = Templates::any_language();
         let is_in =
             |longer: Found| longer.length() > found.length() && longer.start <= found.start && found.end <= longer.end;
-        let is_aside = || line.places_of(all.apart.iter().chain(all.aside.iter())).any(is_in);
-        !line.is_in_address(found) && !is_other_word && !is_numbered && !is_aside()
+        // Nor is a `carte de crédit` a loan.
+        let means = all.charged_together.iter().flat_map(|[_, means]| means.iter());
+        let is_aside = || line.places_of(all.apart.iter().chain(all.aside.iter()).chain(means.clone())).any(is_in);
+        // `Auto-deposit`
+        let is_joined = line.before(found).ends_with('-') && label.words == 1;
+        !line.is_in_address(found)
+            && !is_other_word
+            && !is_numbered
+            && !is_joined
+            && !is_denied(line, found)
+            && !is_aside()
     };
     line.may_have(label) && line.places(label).any(is_choice)
 }
@@ -868,6 +1041,11 @@ fn is_agreed(label: &Label, lines: &[Line]) -> bool {
         })
     };
     lines.iter().any(|line| line.may_have(label) && agrees(line))
+}
+
+/// Whether a line is a caption and its value.
+fn is_captioned(line: &Line) -> bool {
+    line.shown.split_once(GAP).is_some_and(|(caption, value)| !caption.trim().is_empty() && !value.trim().is_empty())
 }
 
 /// Whether a line has an amount, with a currency or in the form of one.
@@ -1063,6 +1241,11 @@ fn names_account(line: &Line) -> bool {
         form.filter(char::is_ascii_digit).take(ACCOUNT_DIGITS).count() == ACCOUNT_DIGITS
     };
     line_starts(line).any(is_long)
+}
+
+/// Whether a text names an account to pay to.
+fn names_payee(lines: &[Line]) -> bool {
+    lines.iter().any(names_account)
 }
 
 /// What all accounts of a text are in, whether they are to be paid to or debited.
@@ -1326,7 +1509,7 @@ mod tests {
     fn rows_that_come_to_what_is_asked_for_say_whose_it_is() {
         let read = |text: &str| crate::extract::words("Hello", text).and_then(Result::ok).is_some();
         assert!(read("We will debit 12.00 EUR on 3 December 2026.\n- Fee 10.00 EUR\n- Locker 2.00 EUR"));
-        assert!(!read("We will debit 12.00 EUR on 3 December 2026.\n- Fee 10.00 EUR\n- Locker 3.00 EUR"));
+        assert!(!read("Please transfer 12.00 EUR by 3 December 2026.\n- Fee 10.00 EUR\n- Locker 3.00 EUR"));
     }
 
     #[test]

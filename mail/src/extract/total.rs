@@ -285,7 +285,7 @@ impl<'t> Totals<'t> {
     /// The whole, if the text does not say what is left.
     fn whole(&self, words: &Template, is_own: bool) -> Option<Result<Money, Refusal>> {
         let amount = |read: Settled| read.map(|(amount, _)| amount);
-        let whole = self.whole_behind(&words.total);
+        let whole = self.whole_behind(&words.total).or_else(|| self.in_words().filter(|_| !is_own));
         if is_own {
             return whole.or_else(|| self.largest_behind(&words.total_if_largest, &EVERY)).map(amount);
         }
@@ -898,6 +898,24 @@ impl<'t> Totals<'t> {
         let [(_, left)] = self.amounts_of(line + 2) else { return None };
         let is_rest = taken.money.checked_add(*left) == Ok(total);
         (says_taken && is_rest && left.minor_units() > 0 && !self.asks_for_deposit()).then_some((*left, line + 2))
+    }
+
+    /// The last amount of a line, whatever its sign.
+    pub(super) fn last_amount(&self, at: usize) -> Option<Money> {
+        self.lasts().get(at).copied().flatten().map(|last| last.money)
+    }
+
+    /// Whether rows below an amount say that more than it was paid, and how much is the reader's: `753.88`, `840.00`,
+    /// `86.12`.
+    pub(super) fn is_overpaid(&self, total: Money) -> bool {
+        let row = |at: usize| self.last_amount(at);
+        let is_total = |at: &usize| row(*at) == Some(total);
+        (0..self.lines.len()).filter(is_total).any(|at| {
+            let (Some(paid), Some(left)) = (row(at + 1), row(at + 2)) else { return false };
+            let says_paid = self.marks.get(at + 1).is_some_and(Marks::has_carried)
+                || self.lines.get(at + 1).is_some_and(|line| line.has_any(&self.base.settled));
+            says_paid && left.minor_units() > 0 && total.checked_add(left) == Ok(paid)
+        })
     }
 
     /// The same, of the largest amount.
