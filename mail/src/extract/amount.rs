@@ -507,11 +507,12 @@ fn numbers(text: &str) -> impl Iterator<Item = Number<'_>> {
 
 /// Whether an amount is a limit: `insured up to 3,000 €`.
 fn is_limit(number: &Number<'_>) -> bool {
-    let before = number.before.trim_end_matches(|c: char| !c.is_alphabetic()).to_lowercase();
-    number.has_currency()
-        && LIMITS
-            .iter()
-            .any(|limit| before.strip_suffix(limit).is_some_and(|rest| !rest.ends_with(char::is_alphanumeric)))
+    let before = number.before.trim_end_matches(|c: char| !c.is_alphabetic());
+    let ends_with = |limit: &str| {
+        let (rest, end) = before.len().checked_sub(limit.len()).and_then(|at| before.split_at_checked(at))?;
+        (end.eq_ignore_ascii_case(limit) && !rest.ends_with(char::is_alphanumeric)).then_some(())
+    };
+    LIMITS.iter().any(|limit| ends_with(limit).is_some()) && number.has_currency()
 }
 
 /// Whether a number has the form of a date: `31.12.2026` before `CHF 12.00` is no amount.

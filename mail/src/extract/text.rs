@@ -572,8 +572,8 @@ impl<'t> Words<'t> {
     fn looks_asking(&self, lines: &[Line], at: usize) -> bool {
         let is_due = |line: &Line| {
             let mut due = self.base.due.iter();
-            (line.words() > CAPTION_WORDS || amount::has_currency(&line.shown))
-                && due.any(|label| is_stated(label, line) && is_of_payment(label))
+            due.any(|label| is_stated(label, line) && is_of_payment(label))
+                && (line.words() > CAPTION_WORDS || amount::has_currency(&line.shown))
         };
         // One word is enough beside an amount: `we debit`.
         let demands = |line: &Line| {
@@ -662,21 +662,21 @@ impl<'t> Words<'t> {
             settles(&lines[at]) || sentence(lines, at).is_some_and(|line| settles(&line))
         };
         // What else its sender has to say, below what is asked for, is not about it.
-        let entered = self.entered_amounts(lines).into_iter().map(|(at, _)| at);
-        let asked = (0..lines.len()).filter(|at| self.asks_on_day(lines, *at));
-        let last = entered.chain(asked).max().unwrap_or(lines.len());
+        let last = LazyCell::new(|| {
+            let entered = self.entered_amounts(lines).into_iter().map(|(at, _)| at);
+            let asked = (0..lines.len()).filter(|at| self.asks_on_day(lines, *at));
+            entered.chain(asked).max().unwrap_or(lines.len())
+        });
         // What is collected by itself may be cancelled first, as nearly everything may.
         let is_collected = LazyCell::new(|| (0..lines.len()).any(|at| self.collects(lines, at)));
         let is_about = |at: usize, label: &Label| {
-            at <= last
+            at <= *last
                 || (at <= last.saturating_add(BESIDE_LINES)
                     && (!*is_collected || UNREAL.contains(&label.folded.as_str())))
         };
         let is_left_open = |(at, line): (usize, &Line)| {
-            let mut choices = all.choice.iter().filter(|label| is_about(at, label));
-            choices.any(|label| names_choice(line, label) && !is_agreed(label, lines))
-                && !is_item(lines, at)
-                && !is_settled(at)
+            let leaves = |label: &Label| names_choice(line, label) && is_about(at, label) && !is_agreed(label, lines);
+            all.choice.iter().any(leaves) && !is_item(lines, at) && !is_settled(at)
         };
         // `Your plan renews on 3 December`
         let is_subject_asking = || names_day(&subject.shown) && self.asks(subject);
