@@ -862,6 +862,9 @@ mod tests {
             ("12,-- EUR", "12.00 EUR"),
             ("USD$7.05", "7.05 USD"),
             ("by 15 December: 20.00 GBP", "20.00 GBP"),
+            // Nobody writes their minor units.
+            ("COP 98.900", "98900.00 COP"),
+            ("COP 98.900,50", "98900.50 COP"),
         ] {
             let read = amount(text, Currencies::default()).unwrap_or_else(|| panic!("{text}"));
             assert_eq!(read.map(|money| money.to_string()), Ok(expected.into()), "{text}");

@@ -1513,6 +1513,47 @@ mod tests {
     }
 
     #[test]
+    fn what_a_sender_says_below_the_amounts_is_not_about_them() {
+        let due = "Invoice total: 12.00 EUR\nDue date: 3 December 2026";
+        let offer = "Our quote for a new roof: 5.00 EUR";
+        assert_eq!(read(&format!("{due}\n{offer}")), Some(Ok("12.00 EUR".into())));
+        for text in [format!("{offer}\n{due}"), format!("Invoice total: 12.00 EUR\n{offer}")] {
+            assert_eq!(read(&text), None, "{text}");
+        }
+        let asks = "We will debit 12.00 EUR on 3 December 2026.";
+        let renews = format!("{asks}\nCustomer number 4711\nYou may cancel at any time. See our offer.");
+        let read = |text: &str| crate::extract::words("Hello", text).and_then(Result::ok).is_some();
+        assert!(read(&renews), "what is collected by itself");
+        assert!(!read(&format!("See our offer.\n{asks}\nCustomer number 4711")), "above it");
+    }
+
+    #[test]
+    fn a_pro_forma_invoice_that_is_to_be_paid_until_a_day_is_a_bill() {
+        let text = "Proforma no. 4711\nTotal: 12.00 EUR";
+        assert_eq!(read(text), None);
+        assert_eq!(read(&format!("{text}\nDue date: 3 December 2026")), Some(Ok("12.00 EUR".into())));
+    }
+
+    #[test]
+    fn rows_and_an_account_to_pay_to_ask_without_a_day() {
+        let read = |text: &str| crate::extract::words("Hello", text).and_then(Result::ok).is_some();
+        let rows = "Check-up 10.00 EUR\nPills 2.00 EUR\nTotal 12.00 EUR\nPlease transfer it";
+        assert!(read(&format!("{rows} to BE68 5390 0754 7034")));
+        assert!(!read(rows) && !read("Total 12.00 EUR\nPlease transfer it to BE68 5390 0754 7034"));
+    }
+
+    #[test]
+    fn a_day_from_which_it_is_collected_is_due_and_one_of_a_payment_that_was_made_is_not() {
+        let due = |text: &str| {
+            let bill = crate::extract::words("Votre facture", text).and_then(Result::ok);
+            bill.and_then(|bill| bill.due).map(|due| due.to_string())
+        };
+        let text = "Paiement reçu le 9 novembre 2026\t-10,00 EUR\nTotal à payer\t12,00 EUR\nCe montant sera prélevé à \
+                    compter du 8 décembre 2026";
+        assert_eq!(due(text).as_deref(), Some("2026-12-08"));
+    }
+
+    #[test]
     fn a_reminder_is_due_on_its_last_day() {
         let due = |text: &str| {
             let bill = crate::extract::words("Reminder: invoice 4711", text).and_then(Result::ok);

@@ -1472,6 +1472,25 @@ mod tests {
     }
 
     #[test]
+    fn if_more_was_paid_than_the_whole_nothing_is_owed() {
+        let rows = "Rechnungsbetrag\t12,00 EUR\nBereits bezahlte Teilbeträge\t20,00 EUR\nAuf Ihrem Konto";
+        assert_eq!(read(&format!("{rows}\t8,00 EUR")), None);
+        assert_eq!(read(&format!("{rows}\t7,00 EUR")), Some(Ok("12.00 EUR".into())), "the control");
+    }
+
+    #[test]
+    fn limits_examples_and_parts_of_a_sum_are_not_meant_and_a_fee_is() {
+        for text in [
+            "Total 12.00 EUR\nInsurance of the contents up to 3,000.00 EUR\t5.00 EUR",
+            "Gesamtbetrag 12,00 EUR\nRepräsentatives Beispiel: Kredit 3.000,00 EUR, Gesamtbetrag 3.592,56 EUR.",
+            "Gross 12.00 EUR\nIm Bruttobetrag sind Lohnkosten von 7.00 EUR enthalten",
+            "Instalment 2 of 4\t10.00 EUR\nInstalment fee\t2.00 EUR\nMinimum due\t12.00 EUR\nPay in full\t40.00 EUR",
+        ] {
+            assert_eq!(read(text), Some(Ok("12.00 EUR".into())), "{text}");
+        }
+    }
+
+    #[test]
     fn what_explains_in_brackets_and_behind_a_sentence_is_not_meant() {
         for text in [
             "Total 12.00 EUR\nThe note is attached (total of services 12.00 EUR; tax kept 0.00 EUR).",
