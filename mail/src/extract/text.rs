@@ -490,6 +490,23 @@ impl<'t> Words<'t> {
         entries.flat_map(of).collect()
     }
 
+    /// The same amounts, if a day is said until which; if there are none, those of sentences that ask for it on a day.
+    fn demanded_amounts(&self, lines: &[Line]) -> Option<Vec<Money>> {
+        let owed = self.entered_amounts(lines);
+        // `We ask you to transfer 12.00 EUR`, and below it `until 15 December 2026`
+        let is_day_below = || {
+            let mut below = owed.iter().filter_map(|(at, _)| lines.get(at + 1));
+            below.any(|next| is_short(next) && names_day(&next.shown))
+        };
+        let owed: Vec<Money> = if !owed.is_empty() && (is_day_below() || self.says_day(lines)) {
+            owed.iter().map(|(_, owed)| *owed).collect()
+        } else {
+            let told = (0..lines.len()).filter(|at| self.asks_on_day(lines, *at));
+            told.flat_map(|at| amount::amounts(&lines[at].shown, any_currency())).collect()
+        };
+        (1..=MAX_OWED).contains(&owed.len()).then_some(owed)
+    }
+
     /// The amounts of entries that are called the whole or what is left to pay, and their lines.
     fn sums(&self, lines: &[Line]) -> Vec<(usize, Money)> {
         let labels = || self.base.owed.iter().chain(self.base.total.iter());
@@ -506,23 +523,6 @@ impl<'t> Words<'t> {
     fn last_entry(&self, lines: &[Line]) -> Option<usize> {
         let entered = self.sums(lines).into_iter().map(|(at, _)| at).max();
         entered.or_else(|| (0..lines.len()).rev().find(|at| self.asks_on_day(lines, *at)))
-    }
-
-    /// The same amounts, if a day is said until which; if there are none, those of sentences that ask for it on a day.
-    fn demanded_amounts(&self, lines: &[Line]) -> Option<Vec<Money>> {
-        let owed = self.entered_amounts(lines);
-        // `We ask you to transfer 12.00 EUR`, and below it `until 15 December 2026`
-        let is_day_below = || {
-            let mut below = owed.iter().filter_map(|(at, _)| lines.get(at + 1));
-            below.any(|next| is_short(next) && names_day(&next.shown))
-        };
-        let owed: Vec<Money> = if !owed.is_empty() && (is_day_below() || self.says_day(lines)) {
-            owed.iter().map(|(_, owed)| *owed).collect()
-        } else {
-            let told = (0..lines.len()).filter(|at| self.asks_on_day(lines, *at));
-            told.flat_map(|at| amount::amounts(&lines[at].shown, any_currency())).collect()
-        };
-        (1..=MAX_OWED).contains(&owed.len()).then_some(owed)
     }
 
     /// Whether something at a place has yet to happen: a day stands behind it until which, or a word before it.
@@ -906,8 +906,9 @@ fn dates_a_document(line: &Line) -> bool {
         let is_ahead = at.checked_sub(1).and_then(|before| words.get(before));
         !is_ahead.is_some_and(|before| BEFORE_FROM.contains(&before.to_lowercase().as_str()))
     };
-    let dates = |(at, pair): (usize, &[&str])| matches!(pair, [word, next] if is_past(at) && (is_day_next(word, next) || is_month_next(word, next)));
-    words.windows(2).enumerate().any(dates)
+    let is_dated = |word: &str, next: &str| is_day_next(word, next) || is_month_next(word, next);
+    let mut pairs = words.windows(2).enumerate();
+    pairs.any(|(at, pair)| matches!(pair, [word, next] if is_past(at) && is_dated(word, next)))
 }
 
 /// Whether a line speaks of another bill, before this one: `the previous invoice has been paid`.
