@@ -8,7 +8,7 @@ use unicode_normalization::UnicodeNormalization as _;
 use unicode_normalization::char::is_combining_mark;
 
 /// Lines of a text that are searched. Bills have below 300.
-const MAX_SEARCHED: usize = 5_000;
+const MAX_SEARCHED: usize = 3_000;
 /// Bytes of them. The totals of bills of forty pages stand on the first two.
 const MAX_SEARCHED_TEXT: usize = 128 * 1024;
 /// Bytes of a line; a longer one is searched in pieces.
