@@ -3,7 +3,6 @@
 use crate::encoding::Octets;
 use crate::keys::{PublicKey, SecretKey};
 use serde::{Deserialize, Serialize};
-use std::fmt;
 use zeroize::{Zeroize, Zeroizing};
 
 /// Why a text is not taken for a secret key. Any 32 bytes would do as one, so the text has to say that it is one, and
@@ -38,12 +37,6 @@ struct PrivateJwk {
 impl Drop for PrivateJwk {
     fn drop(&mut self) {
         self.d.0.zeroize();
-    }
-}
-
-impl fmt::Debug for PrivateJwk {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("PrivateJwk")
     }
 }
 

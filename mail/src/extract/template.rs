@@ -79,7 +79,8 @@ pub struct Template {
     /// The same, but only in its subject or in a heading: other mail speaks of such things too.
     #[serde(default)]
     pub(crate) bill_title: Labels,
-    /// What leaves it to the reader whether to pay: what only asks for a payment is no bill with it.
+    /// What leaves it to the reader whether to pay: what only asks for a payment is no bill if it stands above that or
+    /// just below.
     #[serde(default)]
     pub(crate) choice: Labels,
     /// Words with which it is none.
@@ -152,7 +153,7 @@ pub struct Template {
     /// Names of what is paid before the whole.
     #[serde(default)]
     pub(crate) deposit: Labels,
-    /// What makes a line one that asks for nothing: `for information, do not pay`.
+    /// What makes a line one that asks for nothing: `for information, do not pay`, or that tells an example.
     #[serde(default)]
     pub(crate) informs: Labels,
     /// Behind the number of parts that something is paid in.

@@ -33,7 +33,7 @@ const PAYMENT_STEMS: [&str; 20] = [
     "echeance", "pag", "venc", "betal", "verval", "incass", "scad", "addebit",
 ];
 /// What words for collecting money are made of, in any language: nobody does that but who is owed it.
-const COLLECTION_STEMS: [&str; 24] = [
+const COLLECTION_STEMS: [&str; 23] = [
     "holen",
     "afschr",
     "debit",
@@ -51,7 +51,6 @@ const COLLECTION_STEMS: [&str; 24] = [
     "ziehen",
     "verlanger",
     "prelev",
-    "preleve",
     "renouvel",
     "carg",
     "cobr",
@@ -321,12 +320,12 @@ struct Words<'t> {
     own: &'t Template,
     base: &'t Template,
     /// Which lines ask for a payment on a day, by the place of the line in memory: it is asked of each several times.
-    asking: RefCell<HashMap<*const Line, bool>>,
+    day_demands: RefCell<HashMap<*const Line, bool>>,
 }
 
 impl<'t> Words<'t> {
     fn new(own: &'t Template, base: &'t Template) -> Self {
-        Self { own, base, asking: RefCell::default() }
+        Self { own, base, day_demands: RefCell::default() }
     }
 
     fn labels(&self, of: impl Fn(&Template) -> &Labels) -> &'t Labels {
@@ -479,15 +478,7 @@ impl<'t> Words<'t> {
 
     /// The amounts of entries that are called what is left to pay, or that ask for it, and their lines.
     fn entered_amounts(&self, lines: &[Line]) -> Vec<(usize, Money)> {
-        let labels = || self.base.owed.iter().chain(self.base.demand.iter().filter(|label| label.words > 1));
-        let of = |(at, line): (usize, &Line)| -> Vec<(usize, Money)> {
-            let found = line.places_of(labels()).find(|found| is_asserted(line, *found));
-            let value = found.map(|found| beside(lines, at, found)).unwrap_or_default();
-            let owed = amount::amounts(value, any_currency()).into_iter().filter(|owed| owed.minor_units() > 0);
-            owed.map(|owed| (at, owed)).collect()
-        };
-        let entries = lines.iter().enumerate().filter(|(_, line)| is_short(line));
-        entries.flat_map(of).collect()
+        amounts_behind(lines, self.base.owed.iter().chain(self.base.demand.iter().filter(|label| label.words > 1)))
     }
 
     /// The same amounts, if a day is said until which; if there are none, those of sentences that ask for it on a day.
@@ -509,14 +500,7 @@ impl<'t> Words<'t> {
 
     /// The amounts of entries that are called the whole or what is left to pay, and their lines.
     fn sums(&self, lines: &[Line]) -> Vec<(usize, Money)> {
-        let labels = || self.base.owed.iter().chain(self.base.total.iter());
-        let of = |(at, line): (usize, &Line)| -> Vec<(usize, Money)> {
-            let found = line.places_of(labels()).find(|found| is_asserted(line, *found));
-            let value = found.map(|found| beside(lines, at, found)).unwrap_or_default();
-            let sums = amount::amounts(value, any_currency()).into_iter().filter(|sum| sum.minor_units() > 0);
-            sums.map(|sum| (at, sum)).collect()
-        };
-        lines.iter().enumerate().filter(|(_, line)| is_short(line)).flat_map(of).collect()
+        amounts_behind(lines, self.base.owed.iter().chain(self.base.total.iter()))
     }
 
     /// The last line that enters what a bill comes to, or asks for it on a day if none does.
@@ -561,15 +545,16 @@ impl<'t> Words<'t> {
     /// Whether a sentence asks for a payment and says a day.
     fn asks_on_day(&self, lines: &[Line], at: usize) -> bool {
         let Some(place) = lines.get(at).map(std::ptr::from_ref) else { return false };
-        if let Some(asks) = self.asking.borrow().get(&place) {
+        if let Some(asks) = self.day_demands.borrow().get(&place) {
             return *asks;
         }
-        let asks = self.looks_asking(lines, at);
-        self.asking.borrow_mut().insert(place, asks);
+        let asks = self.has_day_demand(lines, at);
+        self.day_demands.borrow_mut().insert(place, asks);
         asks
     }
 
-    fn looks_asking(&self, lines: &[Line], at: usize) -> bool {
+    /// The same, looked for in the text.
+    fn has_day_demand(&self, lines: &[Line], at: usize) -> bool {
         let is_due = |line: &Line| {
             let mut due = self.base.due.iter();
             due.any(|label| is_stated(label, line) && is_of_payment(label))
@@ -650,12 +635,11 @@ impl<'t> Words<'t> {
             || (all().any(is_caption) && all().any(is_due))
     }
 
-    /// Whether the mail asks for a payment, or announces one, says on which day and for which account, and leaves the
-    /// reader no choice, whatever it is called.
+    /// Whether the mail asks for a payment, or announces one, says on which day or of which rows, and for which
+    /// account, and leaves the reader no choice, whatever it is called.
     fn asks_for_payment(&self, subject: &Line, lines: &[Line], is_owed: impl Fn() -> bool) -> bool {
         let all = Templates::any_language();
-        let is_choice =
-            |line: &Line| all.choice.iter().any(|label| names_choice(line, label) && !is_agreed(label, lines));
+        let leaves = |line: &Line, label: &Label| names_choice(line, label) && !is_agreed(label, lines);
         // `The deposit of 12.00 EUR was received`
         let is_settled = |at: usize| {
             let settles = |line: &Line| line.has_any(&all.deposit) && line.has_any(&all.settled);
@@ -675,22 +659,23 @@ impl<'t> Words<'t> {
                     && (!*is_collected || UNREAL.contains(&label.folded.as_str())))
         };
         let is_left_open = |(at, line): (usize, &Line)| {
-            let leaves = |label: &Label| names_choice(line, label) && is_about(at, label) && !is_agreed(label, lines);
-            all.choice.iter().any(leaves) && !is_item(lines, at) && !is_settled(at)
+            all.choice.iter().any(|label| leaves(line, label) && is_about(at, label))
+                && !is_item(lines, at)
+                && !is_settled(at)
         };
         // `Your plan renews on 3 December`
         let is_subject_asking = || names_day(&subject.shown) && self.asks(subject);
         let is_on_day = || is_subject_asking() || (0..lines.len()).any(|at| self.asks_on_day(lines, at));
         lines.iter().any(has_amount)
             && self.has_evidence(lines)
-            && !is_choice(subject)
+            && !all.choice.iter().any(|label| leaves(subject, label))
             && !lines.iter().enumerate().any(is_left_open)
             && (is_on_day() || is_owed() || self.asks_for_rows(lines) || self.is_dated_sum(lines))
     }
 
     /// Whether rows come to a total, and the mail asks to transfer it to an account.
     fn asks_for_rows(&self, lines: &[Line]) -> bool {
-        let sums = [&self.base.owed, &self.base.total, &self.base.total_if_largest];
+        let sums = self.sum_labels();
         let is_sum = |(at, line): (usize, &Line)| {
             (is_short(line) || line.words() <= HEADING_WORDS)
                 && sums.iter().any(|labels| line.has_any(labels))
@@ -701,15 +686,25 @@ impl<'t> Words<'t> {
 
     /// Whether an entry says the day of a payment, and another one a sum.
     fn is_dated_sum(&self, lines: &[Line]) -> bool {
-        let sums = [&self.base.owed, &self.base.total, &self.base.total_if_largest];
+        let sums = self.sum_labels();
         let is_sum = |(at, line): (usize, &Line)| {
             let mut places = line.places_of(sums.iter().flat_map(|labels| labels.iter()));
             is_short(line) && places.any(|found| amount::has_currency(beside(lines, at, found)))
         };
-        let names = |(at, line): (usize, &Line)| {
-            self.is_numbered(lines, at) || names_own_account(&line.shown) || names_account(line)
-        };
-        self.has_due_entry(lines) && lines.iter().enumerate().any(is_sum) && lines.iter().enumerate().any(names)
+        self.has_due_entry(lines)
+            && lines.iter().enumerate().any(is_sum)
+            && (0..lines.len()).any(|at| self.is_for_account(lines, at))
+    }
+
+    /// Labels of what a bill comes to, also of those that parts have as well.
+    fn sum_labels(&self) -> [&'t Labels; 3] {
+        [&self.base.owed, &self.base.total, &self.base.total_if_largest]
+    }
+
+    /// Whether a line says for which account of the reader the mail is, or to which account to pay.
+    fn is_for_account(&self, lines: &[Line], at: usize) -> bool {
+        self.is_numbered(lines, at)
+            || lines.get(at).is_some_and(|line| names_own_account(&line.shown) || names_account(line))
     }
 
     /// Whether a line says the number of a customer or a contract.
@@ -721,21 +716,19 @@ impl<'t> Words<'t> {
         line.places_of(self.base.account.iter()).any(|found| is_number(beside(lines, at, found)))
     }
 
-    /// Whether a mail says for which account of the reader it is, to which account to pay, or, as an entry, until when.
+    /// Whether a mail says for which account of the reader it is, to which account to pay, as an entry until when, or
+    /// that the payment is collected on a day; or whether rows come to what it asks for.
     fn has_evidence(&self, lines: &[Line]) -> bool {
         let is_dated = |at: usize, line: &Line| {
             is_short(line) && line.places_of(self.base.due.iter()).any(|found| names_day(beside(lines, at, found)))
         };
-        let names = |line: &Line| names_own_account(&line.shown) || names_account(line);
-        let sums = [&self.base.owed, &self.base.total, &self.base.total_if_largest];
+        let sums = self.sum_labels();
         let is_sum = |at: usize, line: &Line| {
             is_short(line) && sums.iter().any(|labels| line.has_any(labels)) && comes_of_rows(lines, at)
         };
         let told = LazyCell::new(|| self.demanded_amounts(lines).unwrap_or_default());
         let is_made_of_rows = || told.iter().any(|owed| has_rows_of(lines, *owed));
-        let says = |at: usize, line: &Line| {
-            self.is_numbered(lines, at) || is_dated(at, line) || names(line) || is_sum(at, line)
-        };
+        let says = |at: usize, line: &Line| self.is_for_account(lines, at) || is_dated(at, line) || is_sum(at, line);
         lines.iter().enumerate().any(|(at, line)| says(at, line))
             || is_made_of_rows()
             || (0..lines.len()).any(|at| self.collects(lines, at))
@@ -1052,6 +1045,17 @@ fn is_captioned(line: &Line) -> bool {
 /// Whether a line has an amount, with a currency or in the form of one.
 fn has_amount(line: &Line) -> bool {
     amount::has_currency(&line.shown) || !amount::signed(&line.shown, any_currency()).is_empty()
+}
+
+/// The amounts of entries behind any of some labels, and their lines.
+fn amounts_behind<'l>(lines: &[Line], labels: impl Iterator<Item = &'l Label> + Clone) -> Vec<(usize, Money)> {
+    let of = |(at, line): (usize, &Line)| -> Vec<(usize, Money)> {
+        let found = line.places_of(labels.clone()).find(|found| is_asserted(line, *found));
+        let value = found.map(|found| beside(lines, at, found)).unwrap_or_default();
+        let behind = amount::amounts(value, any_currency()).into_iter().filter(|amount| amount.minor_units() > 0);
+        behind.map(|amount| (at, amount)).collect()
+    };
+    lines.iter().enumerate().filter(|(_, line)| is_short(line)).flat_map(of).collect()
 }
 
 /// What stands beside a label, or below it; nothing if there is nothing.
