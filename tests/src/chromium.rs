@@ -6,11 +6,12 @@ use serde_json::Value;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 
 const MISSING: &str = "run `cargo xtask foreign`: it installs the browser and what drives it";
-/// What a script may take: starting a browser takes a second or two, on a machine that builds meanwhile ten times that.
-const PATIENCE: Duration = Duration::from_secs(240);
+/// How long a script may do nothing that it tells of. Each of its steps ends within a minute; how many steps it has, and
+/// how fast the machine is, is not asked.
+const PATIENCE: Duration = Duration::from_secs(120);
 /// The program, where it is not one of the names below.
 const CHOICE: &str = "PORTCULLIS_CHROMIUM";
 const NAMES: [&str; 2] = ["chromium", "chromium-browser"];
@@ -31,13 +32,27 @@ pub async fn drive(script: &str, arguments: &Value) -> Result<Value> {
     let mut input = child.stdin.take().context("no standard input")?;
     input.write_all(&serde_json::to_vec(arguments)?).await?;
     drop(input);
-    let output = tokio::time::timeout(PATIENCE, child.wait_with_output())
-        .await
-        .with_context(|| format!("the script `{script}` did not end within {} s", PATIENCE.as_secs()))??;
-    if !output.status.success() {
-        bail!("the script `{script}` failed:\n{}", String::from_utf8_lossy(&output.stderr));
+    let mut output = child.stdout.take().context("no standard output")?;
+    let printed = tokio::spawn(async move {
+        let mut printed = Vec::new();
+        output.read_to_end(&mut printed).await.map(|_| printed)
+    });
+    let mut lines = BufReader::new(child.stderr.take().context("no standard error")?).lines();
+    let mut said = Vec::new();
+    while let Some(line) = tokio::time::timeout(PATIENCE, lines.next_line()).await.with_context(|| {
+        format!("the script `{script}` did nothing for {} s after:\n{}", PATIENCE.as_secs(), last(&said))
+    })?? {
+        said.push(line);
     }
-    serde_json::from_slice(&output.stdout).with_context(|| format!("the script `{script}` printed no JSON"))
+    if !child.wait().await?.success() {
+        bail!("the script `{script}` failed:\n{}", last(&said));
+    }
+    serde_json::from_slice(&printed.await??).with_context(|| format!("the script `{script}` printed no JSON"))
+}
+
+/// The last lines that a script said: where it was, and what went wrong.
+fn last(said: &[String]) -> String {
+    said[said.len().saturating_sub(40)..].join("\n")
 }
 
 /// The browser.

@@ -4,6 +4,7 @@
 //
 // Everything happens on this machine: the server under test is at 127.0.0.1, other sites are at `localhost`, which a
 // browser takes for another site, or at another port of 127.0.0.1, which it takes for another origin of the same site.
+// Each page that is opened is named on standard error: whoever started this sees that it goes on, and where it was.
 import { execFile, spawn } from "node:child_process";
 import { mkdir } from "node:fs/promises";
 import { createServer } from "node:http";
@@ -28,7 +29,7 @@ const FLAGS = [
   "--disable-sync",
   "--no-proxy-server",
 ];
-// A machine that builds at the same time is slow; whoever started this has the last word.
+// How long one step may take: a machine that builds at the same time is slow.
 const PATIENCE = 60_000;
 
 const input = [];
@@ -42,6 +43,7 @@ const sites = [];
 async function person(options = {}) {
   const context = await browser.newContext(options);
   context.setDefaultTimeout(PATIENCE);
+  context.on("page", (page) => page.on("load", () => console.error(page.url())));
   return context;
 }
 
