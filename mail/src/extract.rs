@@ -12,6 +12,7 @@
 mod amount;
 mod assertion;
 mod cii;
+mod classifier;
 mod dates;
 pub(crate) mod html;
 mod json_ld;
@@ -33,6 +34,7 @@ mod total;
 mod ubl;
 mod xml;
 
+use crate::extract::classifier::Likeness;
 use crate::extract::html::View;
 use crate::extract::payees::Ends;
 use crate::iban::Iban;
@@ -148,7 +150,7 @@ pub(crate) fn extract(
     let printed = documents
         .iter()
         .flatten()
-        .filter_map(|document| words.bill(mail.subject(), std::slice::from_ref(&document.text), false));
+        .filter_map(|document| words.bill(mail.subject(), std::slice::from_ref(&document.text), false, Likeness::Open));
     let printed: Vec<Result<Bill, Refusal>> = printed.filter(|read| *read != Err(Refusal::NoAmount)).collect();
     let read = match (structured, written) {
         (Some(Ok(bill)), written) => Some(confirmed(bill, written, printed, &words.amounts(&shown(&views), None))),
@@ -214,7 +216,8 @@ fn is_letter_of(text: &str, address: &str) -> bool {
 /// What the mail says as a person sees it, if it would say nothing else to one who sees less or more of it: what styles
 /// hide in one program is shown by another.
 fn seen(words: &text::Reading<'_>, mail: &Mail<'_>, views: &[View]) -> Extracted {
-    let read = |texts: &[String]| words.bill(mail.subject(), texts, mail.has_pdf());
+    let likeness = Likeness::of(mail.subject(), &shown(views));
+    let read = |texts: &[String]| words.bill(mail.subject(), texts, mail.has_pdf(), likeness);
     let other = |of: fn(&View) -> Option<&str>| -> Option<Vec<String>> {
         let is_there = views.iter().any(|view| of(view).is_some());
         is_there.then(|| views.iter().map(|view| of(view).unwrap_or(&view.shown).to_owned()).collect())
@@ -314,7 +317,7 @@ pub(crate) fn page(html: &str) -> (Vec<Result<Bill, Refusal>>, String) {
 /// The bill that a text describes in the words of any language.
 pub(crate) fn words(subject: &str, text: &str) -> Extracted {
     let reading = text::Reading { domain: None, currency: None, templates: &Templates::none() };
-    reading.bill(subject, &[text.to_owned()], false)
+    reading.bill(subject, &[text.to_owned()], false, Likeness::Open)
 }
 
 /// What the PDFs of a mail say.

@@ -2,6 +2,7 @@
 
 use crate::extract::amount::{self, Currencies, Stated};
 use crate::extract::assertion::{is_asserted, is_denied, says_of_past, says_together, sentences};
+use crate::extract::classifier::Likeness;
 use crate::extract::dates::{self, Order, dates, first_date, is_month, names_day};
 use crate::extract::label::{Label, Labels};
 use crate::extract::line::{Found, GAP, Line, folded, goes_on, line, lines, sentence};
@@ -197,20 +198,22 @@ pub(super) struct Reading<'r> {
 
 impl Reading<'_> {
     /// The bill that texts describe: those of a mail, or that of a document. If `has_pdf`, the mail need not say the
-    /// amount.
-    pub(super) fn bill(&self, subject: &str, texts: &[String], has_pdf: bool) -> Extracted {
+    /// amount. What their words are like counts if no template is the biller's own.
+    pub(super) fn bill(&self, subject: &str, texts: &[String], has_pdf: bool, likeness: Likeness) -> Extracted {
         let (subject, mut attached) = (line(subject), false);
         let texts: Vec<Vec<Line>> = texts.iter().map(|text| lines(text)).collect();
         let mut found: Vec<Result<Bill, Refusal>> = Vec::new();
         let templates = self.templates.of_domain(self.domain);
         let mut words: Vec<Words<'_>> = templates.into_iter().map(|own| Words::new(own, own.base())).collect();
+        let likeness = if words.is_empty() { likeness } else { Likeness::Open };
         if words.is_empty() {
             let base = Templates::any_language();
             words.push(Words::new(base, base));
         }
         for lines in &texts {
             // Most mail is no bill in any language: then nothing else is searched.
-            for words in words.iter().filter(|words| words.announces(&subject, lines)) {
+            let is_bill = |words: &&Words<'_>| words.announces(&subject, lines) || likeness == Likeness::Bill;
+            for words in words.iter().filter(is_bill) {
                 let text = Text::new(lines, self.currency, words, &subject);
                 match words.read(&text) {
                     Some(read) => found.push(read),
@@ -222,7 +225,8 @@ impl Reading<'_> {
             // Its amount is in the document.
             return attached.then_some(Err(Refusal::NoAmount));
         }
-        settled(found)
+        let read = settled(found);
+        if likeness == Likeness::Other && matches!(read, Some(Ok(_))) { Some(Err(Refusal::NotOwed)) } else { read }
     }
 }
 

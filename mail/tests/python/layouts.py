@@ -30,7 +30,8 @@ def layouts(path):
             "owed": units(said[0]) if owed else None,
             "currency": said[1] if owed else None,
             "due": said[2] if owed and said[2] != "-" else None,
-            "domain": f"{said[3] if said[3:] else 'layouts'}.example",
+            # Each has a sender of its own: bills of one that name two accounts would be doubted.
+            "domain": f"{said[3] if said[3:] else 'layouts'}.{path.stem}-{at}.example",
             "subject": subject,
             "body": body.rstrip("\n"),
         }
