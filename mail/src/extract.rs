@@ -12,16 +12,18 @@
 mod amount;
 mod assertion;
 mod cii;
-mod classifier;
 mod dates;
+mod features;
 pub(crate) mod html;
 mod json_ld;
 mod label;
+mod likeness;
 mod line;
 mod marks;
 mod microdata;
 mod passage;
 mod payees;
+mod ranking;
 mod remainder;
 mod rules;
 mod schedule;
@@ -31,10 +33,12 @@ mod table;
 mod template;
 mod text;
 mod total;
+#[cfg(test)]
+mod training;
 mod ubl;
+mod weights;
 mod xml;
 
-use crate::extract::classifier::Likeness;
 use crate::extract::html::View;
 use crate::extract::payees::Ends;
 use crate::iban::Iban;
@@ -150,7 +154,7 @@ pub(crate) fn extract(
     let printed = documents
         .iter()
         .flatten()
-        .filter_map(|document| words.bill(mail.subject(), std::slice::from_ref(&document.text), false, Likeness::Open));
+        .filter_map(|document| words.bill(mail.subject(), std::slice::from_ref(&document.text), false, false));
     let printed: Vec<Result<Bill, Refusal>> = printed.filter(|read| *read != Err(Refusal::NoAmount)).collect();
     let read = match (structured, written) {
         (Some(Ok(bill)), written) => Some(confirmed(bill, written, printed, &words.amounts(&shown(&views), None))),
@@ -216,13 +220,13 @@ fn is_letter_of(text: &str, address: &str) -> bool {
 /// What the mail says as a person sees it, if it would say nothing else to one who sees less or more of it: what styles
 /// hide in one program is shown by another.
 fn seen(words: &text::Reading<'_>, mail: &Mail<'_>, views: &[View]) -> Extracted {
-    let likeness = Likeness::of(mail.subject(), &shown(views));
-    let read = |texts: &[String]| words.bill(mail.subject(), texts, mail.has_pdf(), likeness);
+    // What else may be seen counts as the rules read it.
+    let read = |texts: &[String]| words.bill(mail.subject(), texts, mail.has_pdf(), false);
     let other = |of: fn(&View) -> Option<&str>| -> Option<Vec<String>> {
         let is_there = views.iter().any(|view| of(view).is_some());
         is_there.then(|| views.iter().map(|view| of(view).unwrap_or(&view.shown).to_owned()).collect())
     };
-    let usual = read(&shown(views));
+    let usual = words.bill(mail.subject(), &shown(views), mail.has_pdf(), true);
     let (less, more) = (other(|view| view.sure.as_deref()), other(|view| view.all.as_deref()));
     let is_ambiguous = match &usual {
         Some(Ok(bill)) => {
@@ -317,7 +321,7 @@ pub(crate) fn page(html: &str) -> (Vec<Result<Bill, Refusal>>, String) {
 /// The bill that a text describes in the words of any language.
 pub(crate) fn words(subject: &str, text: &str) -> Extracted {
     let reading = text::Reading { domain: None, currency: None, templates: &Templates::none() };
-    reading.bill(subject, &[text.to_owned()], false, Likeness::Open)
+    reading.bill(subject, &[text.to_owned()], false, false)
 }
 
 /// What the PDFs of a mail say.

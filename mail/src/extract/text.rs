@@ -2,18 +2,19 @@
 
 use crate::extract::amount::{self, Currencies, Stated};
 use crate::extract::assertion::{is_asserted, is_denied, says_of_past, says_together, sentences};
-use crate::extract::classifier::Likeness;
 use crate::extract::dates::{self, Order, dates, first_date, is_month, names_day};
 use crate::extract::label::{Label, Labels};
+use crate::extract::likeness::Likeness;
 use crate::extract::line::{Found, GAP, Line, folded, goes_on, line, lines, sentence};
 use crate::extract::marks::Marks;
+use crate::extract::ranking::Ranking;
 use crate::extract::schedule::{Scheduled, names_counted};
 use crate::extract::total::{Totals, is_linked, value};
 use crate::extract::{Bill, Extracted, Refusal, Template, Templates, period};
 use crate::iban::Iban;
 use portcullis_protocol::{Currency, Date, Money};
 use std::cell::{LazyCell, RefCell};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 /// Words before the day on which something was written or began.
 const BEFORE_PAST_DATES: [&str; 11] = ["of", "dated", "from", "since", "vom", "seit", "du", "del", "van", "dal", "ab"];
@@ -198,24 +199,28 @@ pub(super) struct Reading<'r> {
 
 impl Reading<'_> {
     /// The bill that texts describe: those of a mail, or that of a document. If `has_pdf`, the mail need not say the
-    /// amount. What their words are like counts if no template is the biller's own.
-    pub(super) fn bill(&self, subject: &str, texts: &[String], has_pdf: bool, likeness: Likeness) -> Extracted {
+    /// amount. If `is_learned`, what was learned of other mails counts beside the rules, but for a biller that has a
+    /// template.
+    pub(super) fn bill(&self, subject: &str, texts: &[String], has_pdf: bool, is_learned: bool) -> Extracted {
+        let likeness = LazyCell::new(|| Likeness::of(subject, texts));
         let (subject, mut attached) = (line(subject), false);
         let texts: Vec<Vec<Line>> = texts.iter().map(|text| lines(text)).collect();
         let mut found: Vec<Result<Bill, Refusal>> = Vec::new();
         let templates = self.templates.of_domain(self.domain);
         let mut words: Vec<Words<'_>> = templates.into_iter().map(|own| Words::new(own, own.base())).collect();
-        let likeness = if words.is_empty() { likeness } else { Likeness::Open };
+        let is_learned = is_learned && words.is_empty();
         if words.is_empty() {
             let base = Templates::any_language();
             words.push(Words::new(base, base));
         }
         for lines in &texts {
             // Most mail is no bill in any language: then nothing else is searched.
-            let is_bill = |words: &&Words<'_>| words.announces(&subject, lines) || likeness == Likeness::Bill;
+            let has_amount = || lines.iter().any(|line| amount::has_currency(&line.shown));
+            let is_like_bill = || is_learned && has_amount() && *likeness == Likeness::Bill;
+            let is_bill = |words: &&Words<'_>| words.announces(&subject, lines) || is_like_bill();
             for words in words.iter().filter(is_bill) {
                 let text = Text::new(lines, self.currency, words, &subject);
-                match words.read(&text) {
+                match words.read(&text, is_learned) {
                     Some(read) => found.push(read),
                     None => attached |= has_pdf,
                 }
@@ -226,7 +231,8 @@ impl Reading<'_> {
             return attached.then_some(Err(Refusal::NoAmount));
         }
         let read = settled(found);
-        if likeness == Likeness::Other && matches!(read, Some(Ok(_))) { Some(Err(Refusal::NotOwed)) } else { read }
+        let is_none = is_learned && matches!(read, Some(Ok(_))) && *likeness == Likeness::Other;
+        if is_none { Some(Err(Refusal::NotOwed)) } else { read }
     }
 }
 
@@ -247,6 +253,19 @@ impl Reading<'_> {
         };
         texts.iter().flat_map(of).collect()
     }
+}
+
+/// The amounts of a text below a subject, with what stands around each.
+#[cfg(test)]
+pub(super) fn candidates(
+    subject: &str,
+    text: &str,
+    currency: Option<Currency>,
+) -> Vec<(Money, crate::extract::features::Features)> {
+    let (subject, lines, base) = (line(subject), lines(text), Templates::any_language());
+    let words = Words::new(base, base);
+    let text = Text::new(&lines, currency, &words, &subject);
+    crate::extract::ranking::candidates(&words.totals(&text))
 }
 
 /// Read through the words of two templates, or in text and HTML, a bill must say the same.
@@ -752,11 +771,17 @@ impl<'t> Words<'t> {
         self.template().map_or_else(|| Templates::languages().any(of_english), |own| own.language == "en")
     }
 
-    fn read(&self, text: &Text<'_>) -> Option<Result<Bill, Refusal>> {
+    fn totals<'a>(&'a self, text: &'a Text<'_>) -> Totals<'a> {
         let currencies = text.currencies(self.own.currency);
         let lines = (text.subject, text.lines);
-        let totals = Totals::new(lines, &text.marks, currencies, text.order, self.template(), self.base);
-        match totals.total()? {
+        Totals::new(lines, &text.marks, currencies, text.order, self.template(), self.base)
+    }
+
+    fn read(&self, text: &Text<'_>, is_learned: bool) -> Option<Result<Bill, Refusal>> {
+        let totals = self.totals(text);
+        let said = totals.total();
+        let total = if is_learned { self.ranked(said, &totals) } else { said };
+        match total? {
             // What asks for nothing is no bill, unless it says what came to that.
             Ok(amount) if amount.minor_units() == 0 && totals.is_largest(amount) => None,
             Ok(amount) if totals.is_overpaid(amount) => None,
@@ -766,9 +791,46 @@ impl<'t> Words<'t> {
                     Some(Scheduled::One(next, day)) if next == amount => day,
                     _ => None,
                 };
-                Ok(Bill { due: day.or(bill.due), ..bill })
+                // Whose day it is is not known if no rule says why the amount is owed.
+                let due = day.or(bill.due).filter(|_| total == said);
+                Ok(Bill { due, ..bill })
             })),
         }
+    }
+
+    /// What the rules say is owed, unless another amount is far likelier; the one that is nearly certain where they leave
+    /// it open.
+    fn ranked(&self, said: Option<Result<Money, Refusal>>, totals: &Totals<'_>) -> Option<Result<Money, Refusal>> {
+        match said {
+            None | Some(Err(Refusal::AmbiguousAmount)) => {
+                let certain = Ranking::of(totals).certain();
+                certain.filter(|certain| !self.is_contested(*certain, totals)).map(Ok).or(said)
+            }
+            Some(Ok(amount)) if Ranking::of(totals).is_doubtful(amount) => Some(Err(Refusal::AmbiguousAmount)),
+            said => said,
+        }
+    }
+
+    /// Whether something else is called owed or asked for, or called the same: then nothing but its size speaks for an
+    /// amount.
+    fn is_contested(&self, amount: Money, totals: &Totals<'_>) -> bool {
+        let asks = |line: &Line| line.has_any(&self.base.owed) || line.has_any(&self.base.demand);
+        let letters = |line: &Line| line.shown.chars().filter(|c| c.is_alphabetic()).collect::<String>().to_lowercase();
+        let (own, others): (Vec<_>, Vec<_>) = totals.amounts.iter().partition(|(_, other)| *other == amount);
+        let names: BTreeSet<String> = own
+            .iter()
+            .filter_map(|(at, _)| totals.lines.get(*at))
+            .map(letters)
+            .filter(|name| !name.is_empty())
+            .collect();
+        let is_asked = |at: usize| {
+            let from = at.saturating_sub(1);
+            totals.lines.get(from..=at).is_some_and(|lines| lines.iter().any(asks))
+        };
+        let is_own = |at: usize| own.iter().any(|(own, _)| *own == at || *own + 1 == at);
+        others.iter().any(|(at, _)| {
+            (is_asked(*at) && !is_own(*at)) || totals.lines.get(*at).is_some_and(|line| names.contains(&letters(line)))
+        })
     }
 
     /// Whether a day behind a word for it is that of a payment: other things have to be done until a day as well.

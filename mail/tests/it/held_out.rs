@@ -34,8 +34,8 @@ struct Keys {
 /// Who they are written to.
 const USER: &str = "kim@example.org";
 
-/// What was measured in November 2026. It is no aim: that is 95 % of the bills, and nothing wrong.
-pub(crate) const MEASURED: Tally = Tally { bills: 131, right: 95, wrong: 5, others: 55, taken: 3 };
+/// What was measured in December 2026. It is no aim: that is 95 % of the bills, and nothing wrong.
+pub(crate) const MEASURED: Tally = Tally { bills: 131, right: 102, wrong: 4, others: 55, taken: 3 };
 
 /// What became of the mails of a language.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

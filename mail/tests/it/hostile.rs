@@ -3,12 +3,13 @@
 
 use crate::signer::sign;
 use crate::stage::{BILL, USER, fetcher, mail, registry, run};
+use crate::stopwatch::Stopwatch;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use portcullis_mail::fuzzing::TARGETS;
 use portcullis_mail::{BillRecord, Level, Mail, Refusal, Summary, Unreadable};
 use serde_json::json;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 const POWER: &str = "power.example";
 const UBL: &str = "urn:oasis:names:specification:ubl:schema:xsd:Invoice-2";
@@ -19,7 +20,7 @@ const MEMORY: u64 = 192 * 1024 * 1024;
 async fn read(raw: Vec<String>) -> (Vec<BillRecord>, Summary) {
     let requests: Vec<_> = raw.iter().map(|raw| json!({"raw": raw, "domain": POWER, "selector": "k1"})).collect();
     let (mails, names) = sign(&requests);
-    let start = Instant::now();
+    let start = Stopwatch::start();
     let read = run(&fetcher(names, registry(&[POWER])), mails).await;
     assert!(start.elapsed() < Duration::from_secs(60), "{:?}", start.elapsed());
     read
@@ -81,7 +82,7 @@ async fn hostile_invoices_are_refused_for_what_they_are() {
     ];
     let (_, parse) = TARGETS.iter().find(|(name, _)| *name == "invoice").expect("a target");
     for (xml, _) in &attacks {
-        let begun = Instant::now();
+        let begun = Stopwatch::start();
         let measured = allocation_counter::measure(|| parse(xml.as_bytes()));
         let shown: String = xml.chars().take(120).collect();
         assert!(measured.bytes_max < MEMORY, "{} MiB: {shown}", measured.bytes_max / 1024 / 1024);
@@ -119,6 +120,32 @@ async fn hostile_words_are_refused_for_what_they_are() {
     assert_eq!(records[0].level, Level::Verified, "the control");
     for (record, (lines, refusal)) in records[1..].iter().zip(attacks) {
         assert_eq!((record.refusal, record.level, record.amount), (Some(refusal), Level::Unverified, None), "{lines}");
+    }
+}
+
+/// What was learned from other bills decides nothing that a bill says twice: its sender can always add a line.
+#[tokio::test]
+async fn amounts_that_contest_each_other_are_not_shown() {
+    let letter = |lines: &str| {
+        let text =
+            format!("Dear Kim,\nyour electricity bill for November is ready.\n{lines}\nDue date: 14 December 2026");
+        mail(POWER, USER, "Your electricity bill", &text)
+    };
+    let attacks = [
+        "Amount due: EUR 10.00\nBalance due: EUR 12.00",
+        "Please pay EUR 10.00.\nPlease pay EUR 12.00.",
+        "Please pay EUR 10.00 by 14 December.\nAmount due: EUR 12.00",
+        "Total: EUR 10.00\nTotal: EUR 12.00",
+        "For November: EUR 10.00\nFor November: EUR 912.00",
+        "To pay:\nEUR 10.00\nTo pay:\nEUR 12.00",
+        "Amount due\tEUR 10.00\nAmount due\tEUR 912.00",
+    ];
+    let mut mails = vec![letter("Amount due: EUR 10.00")];
+    mails.extend(attacks.iter().map(|lines| letter(lines)));
+    let (records, _) = read(mails).await;
+    assert_eq!(records[0].level, Level::Verified, "the control");
+    for record in &records[1..] {
+        assert_eq!((record.level, record.amount), (Level::Unverified, None), "{records:#?}");
     }
 }
 
@@ -248,7 +275,7 @@ async fn bombs_take_little_time_and_nothing_after_them_is_lost() {
         sign(&[json!({"raw": mail(POWER, USER, "Invoice", BILL), "domain": POWER, "selector": "k1"})]);
     let good = mails.remove(0);
     for (name, raw) in bombs() {
-        let start = Instant::now();
+        let start = Stopwatch::start();
         let (records, summary) = run(&fetcher(names.clone(), registry(&[POWER])), vec![raw, good.clone()]).await;
         assert!(start.elapsed() < Duration::from_secs(25), "{name}: {:?}", start.elapsed());
         assert!(!summary.unreadable.contains_key(&Unreadable::Failed), "{name} made a parser fail");

@@ -24,4 +24,5 @@ mod signer;
 #[cfg(unix)]
 mod socket;
 mod stage;
+mod stopwatch;
 mod strangers;

@@ -6,8 +6,8 @@ use crate::held_out::Tally;
 use crate::layouts::outcomes;
 use std::collections::BTreeMap;
 
-/// What was measured in November 2026. It is no aim: that is 95 % of the bills, and nothing wrong.
-pub(crate) const MEASURED: Tally = Tally { bills: 120, right: 99, wrong: 3, others: 120, taken: 5 };
+/// What was measured in December 2026. It is no aim: that is 95 % of the bills, and nothing wrong.
+pub(crate) const MEASURED: Tally = Tally { bills: 120, right: 108, wrong: 1, others: 120, taken: 0 };
 
 /// It is read no worse than it was.
 #[tokio::test]

@@ -1,0 +1,130 @@
+//! Words and parts of words as numbers, for what is learned from them (`likeness.rs`, `ranking.rs`).
+
+use std::collections::BTreeSet;
+use unicode_normalization::UnicodeNormalization as _;
+use unicode_normalization::char::is_combining_mark;
+
+/// Numbers of a kind.
+pub(super) const BUCKETS: usize = 1 << 15;
+/// Letters of a part of a word, with a space before its first and behind its last one.
+const PART: usize = 5;
+
+/// Which weights count, and how much.
+pub(super) type Features = Vec<(usize, f32)>;
+
+/// The words of something, each hashed to one of [`BUCKETS`] numbers.
+#[derive(Debug, Default)]
+pub(super) struct Hashed {
+    /// Words and pairs of words.
+    words: BTreeSet<usize>,
+    /// Parts of words, so that a compound and another ending are known.
+    parts: BTreeSet<usize>,
+}
+
+impl Hashed {
+    /// Adds what a text has.
+    pub(super) fn add(&mut self, text: &str) {
+        let mut before = String::new();
+        for word in text.split(char::is_whitespace).flat_map(simplified) {
+            self.words.insert(bucket(word.as_bytes()));
+            if !before.is_empty() {
+                self.words.insert(bucket(format!("{before} {word}").as_bytes()));
+            }
+            if word.starts_with(char::is_alphabetic) {
+                let padded: Vec<char> = std::iter::once(' ').chain(word.chars()).chain([' ']).collect();
+                let part = |part: &[char]| bucket(part.iter().collect::<String>().as_bytes());
+                self.parts.extend(padded.windows(PART.min(padded.len())).map(part));
+            }
+            before = word;
+        }
+    }
+
+    /// Adds a name as it is.
+    pub(super) fn add_name(&mut self, name: &str) {
+        self.words.insert(bucket(name.as_bytes()));
+    }
+}
+
+/// The features of several kinds of words. Those of a kind together count as much where there are few of them as where
+/// there are many.
+pub(super) fn features<const KINDS: usize>(kinds: [Hashed; KINDS]) -> Features {
+    let sets = kinds.into_iter().flat_map(|hashed| [hashed.words, hashed.parts]);
+    let of_set = |(set, found): (usize, BTreeSet<usize>)| {
+        #[expect(clippy::cast_precision_loss, reason = "there are at most 32,768 of them")]
+        let share = 1.0 / (found.len().max(1) as f32).sqrt();
+        found.into_iter().map(move |at| (set * BUCKETS + at, share))
+    };
+    sets.enumerate().flat_map(of_set).collect()
+}
+
+/// The words in what stands between two spaces: letters in lower case and without accents, of numbers only whether they
+/// have two decimals, and the signs of currencies.
+fn simplified(text: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    let mut rest = text;
+    while let Some(first) = rest.chars().next() {
+        let length = |is_part: fn(char) -> bool| rest.find(|c| !is_part(c)).unwrap_or(rest.len());
+        let end = if first.is_alphabetic() {
+            length(char::is_alphanumeric)
+        } else if first.is_ascii_digit() {
+            length(|c| c.is_ascii_digit() || matches!(c, '.' | ',' | '\''))
+        } else {
+            first.len_utf8()
+        };
+        let (word, behind) = rest.split_at(end);
+        rest = behind;
+        if first.is_alphabetic() {
+            let folded = word.to_lowercase().nfd().filter(|c| !is_combining_mark(*c)).map(digit).collect::<String>();
+            words.extend((folded.len() > 1).then_some(folded));
+        } else if first.is_ascii_digit() {
+            let number = word.trim_end_matches(['.', ',', '\'']);
+            let has_decimals = number.len() > 3 && matches!(number.as_bytes()[number.len() - 3], b'.' | b',');
+            words.push(if has_decimals { "0.00" } else { "0" }.to_owned());
+        } else if matches!(first, '$' | '€' | '£' | '%') {
+            words.push(first.to_string());
+        }
+    }
+    words
+}
+
+/// Digits are all the same.
+const fn digit(c: char) -> char {
+    if c.is_ascii_digit() { '0' } else { c }
+}
+
+/// FNV-1a.
+fn bucket(bytes: &[u8]) -> usize {
+    let hash = bytes
+        .iter()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3));
+    // The upper bits, which all of the bytes had a part in.
+    usize::try_from(hash >> 49).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(text: &str) -> Features {
+        let mut hashed = Hashed::default();
+        hashed.add(text);
+        features([hashed])
+    }
+
+    #[test]
+    fn letters_count_without_case_and_accents_and_numbers_without_digits() {
+        assert_eq!(simplified("(Fällige:"), ["fallige"]);
+        assert_eq!(simplified("1.234,50€"), ["0.00", "€"]);
+        assert_eq!(simplified("R12/2026"), ["r00", "0"]);
+        assert_eq!(of("one TWO two"), of("One two, two"));
+        assert_ne!(of("one two"), of("two one"), "pairs");
+    }
+
+    #[test]
+    fn few_words_count_as_much_as_many() {
+        for text in ["water", "a bill for the water of November"] {
+            let sum: f32 = of(text).iter().filter(|(at, _)| *at < BUCKETS).map(|(_, share)| share * share).sum();
+            assert!((sum - 1.0).abs() < 1e-5, "{text}: {sum}");
+        }
+    }
+}
