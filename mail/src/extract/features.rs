@@ -1,6 +1,5 @@
 //! Words and parts of words as numbers, for what is learned from them (`likeness.rs`, `ranking.rs`).
 
-use std::collections::BTreeSet;
 use unicode_normalization::UnicodeNormalization as _;
 use unicode_normalization::char::is_combining_mark;
 
@@ -16,32 +15,31 @@ pub(super) type Features = Vec<(usize, f32)>;
 #[derive(Debug, Default)]
 pub(super) struct Hashed {
     /// Words and pairs of words.
-    words: BTreeSet<usize>,
+    words: Vec<usize>,
     /// Parts of words, so that a compound and another ending are known.
-    parts: BTreeSet<usize>,
+    parts: Vec<usize>,
 }
 
 impl Hashed {
     /// Adds what a text has.
     pub(super) fn add(&mut self, text: &str) {
-        let mut before = String::new();
+        let (mut before, mut letters) = (None, Vec::new());
         for word in text.split(char::is_whitespace).flat_map(simplified) {
-            self.words.insert(bucket(word.as_bytes()));
-            if !before.is_empty() {
-                self.words.insert(bucket(format!("{before} {word}").as_bytes()));
-            }
+            let hash = Fnv::EMPTY.with(word.as_bytes());
+            self.words.push(hash.bucket());
+            self.words.extend(before.map(|before: Fnv| before.with(b" ").with(word.as_bytes()).bucket()));
             if word.starts_with(char::is_alphabetic) {
-                let padded: Vec<char> = std::iter::once(' ').chain(word.chars()).chain([' ']).collect();
-                let part = |part: &[char]| bucket(part.iter().collect::<String>().as_bytes());
-                self.parts.extend(padded.windows(PART.min(padded.len())).map(part));
+                letters.clear();
+                letters.extend(std::iter::once(' ').chain(word.chars()).chain([' ']));
+                self.parts.extend(letters.windows(PART.min(letters.len())).map(|part| Fnv::of_letters(part).bucket()));
             }
-            before = word;
+            before = Some(hash);
         }
     }
 
     /// Adds a name as it is.
     pub(super) fn add_name(&mut self, name: &str) {
-        self.words.insert(bucket(name.as_bytes()));
+        self.words.push(Fnv::EMPTY.with(name.as_bytes()).bucket());
     }
 }
 
@@ -49,12 +47,19 @@ impl Hashed {
 /// there are many.
 pub(super) fn features<const KINDS: usize>(kinds: [Hashed; KINDS]) -> Features {
     let sets = kinds.into_iter().flat_map(|hashed| [hashed.words, hashed.parts]);
-    let of_set = |(set, found): (usize, BTreeSet<usize>)| {
+    let of_set = |(set, mut found): (usize, Vec<usize>)| {
+        found.sort_unstable();
+        found.dedup();
         #[expect(clippy::cast_precision_loss, reason = "there are at most 32,768 of them")]
         let share = 1.0 / (found.len().max(1) as f32).sqrt();
         found.into_iter().map(move |at| (set * BUCKETS + at, share))
     };
     sets.enumerate().flat_map(of_set).collect()
+}
+
+/// The beginning of a text, of so many bytes at most.
+pub(super) fn start(text: &str, bytes: usize) -> &str {
+    text.get(..text.floor_char_boundary(bytes)).unwrap_or_default()
 }
 
 /// The words in what stands between two spaces: letters in lower case and without accents, of numbers only whether they
@@ -93,12 +98,24 @@ const fn digit(c: char) -> char {
 }
 
 /// FNV-1a.
-fn bucket(bytes: &[u8]) -> usize {
-    let hash = bytes
-        .iter()
-        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3));
-    // The upper bits, which all of the bytes had a part in.
-    usize::try_from(hash >> 49).unwrap_or_default()
+#[derive(Debug, Clone, Copy)]
+struct Fnv(u64);
+
+impl Fnv {
+    const EMPTY: Self = Self(0xcbf2_9ce4_8422_2325);
+
+    fn with(self, bytes: &[u8]) -> Self {
+        Self(bytes.iter().fold(self.0, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)))
+    }
+
+    fn of_letters(letters: &[char]) -> Self {
+        letters.iter().fold(Self::EMPTY, |hash, letter| hash.with(letter.encode_utf8(&mut [0; 4]).as_bytes()))
+    }
+
+    /// The upper bits, which all of the bytes had a part in.
+    fn bucket(self) -> usize {
+        usize::try_from(self.0 >> 49).unwrap_or_default()
+    }
 }
 
 #[cfg(test)]

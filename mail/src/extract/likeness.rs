@@ -6,10 +6,12 @@
 //!
 //! It is a logistic regression over the words of the text and those of the subject. `training.rs` makes its weights.
 
-use crate::extract::features::{BUCKETS, Features, Hashed, features};
+use crate::extract::features::{BUCKETS, Features, Hashed, features, start};
 use crate::extract::weights::Weights;
 use std::sync::LazyLock;
 
+/// Bytes of a subject that are looked at.
+const MAX_SUBJECT: usize = 500;
 /// Bytes of a text that are looked at. Bills have below 20,000.
 const MAX_TEXT: usize = 64 * 1024;
 /// Sets of features: words and parts of words of the text, the same of the subject.
@@ -55,11 +57,11 @@ pub(super) fn likelihood(weights: &Weights, features: &[(usize, f32)]) -> f32 {
 /// The features of a mail.
 pub(super) fn of_mail(subject: &str, texts: &[String]) -> Features {
     let (mut said, mut headed, mut left) = (Hashed::default(), Hashed::default(), MAX_TEXT);
-    headed.add(subject);
+    headed.add(start(subject, MAX_SUBJECT));
     for text in texts {
-        let end = (0..=left.min(text.len())).rev().find(|end| text.is_char_boundary(*end)).unwrap_or_default();
-        said.add(text.get(..end).unwrap_or_default());
-        left -= end;
+        let text = start(text, left);
+        said.add(text);
+        left -= text.len();
     }
     let mut features = features([said, headed]);
     features.push((SETS * BUCKETS, 1.0));
@@ -88,5 +90,7 @@ mod tests {
     fn a_long_text_is_looked_at_up_to_a_bound() {
         let (short, long) = ("ä".repeat(MAX_TEXT / 2), "ä".repeat(MAX_TEXT));
         assert_eq!(of_mail("", &[long, "more".into()]), of_mail("", &[short]));
+        let (short, long) = ("a".repeat(MAX_SUBJECT), "a".repeat(MAX_TEXT));
+        assert_eq!(of_mail(&long, &[]), of_mail(&short, &[]));
     }
 }

@@ -6,7 +6,7 @@
 //! It is a softmax regression over the words of the lines that an amount stands on and of those above them, and over how
 //! it compares with the other amounts; that none of them is owed is one more choice. `training.rs` makes its weights.
 
-use crate::extract::features::{BUCKETS, Features, Hashed, features};
+use crate::extract::features::{BUCKETS, Features, Hashed, features, start};
 use crate::extract::line::Line;
 use crate::extract::total::Totals;
 use crate::extract::weights::Weights;
@@ -86,8 +86,8 @@ pub(super) fn candidates(totals: &Totals<'_>) -> Vec<(Money, Features)> {
     let of = |(amount, at): &(Money, Vec<usize>)| {
         let (mut beside, mut above) = (Hashed::default(), Hashed::default());
         for at in at {
-            totals.lines.get(*at).into_iter().for_each(|line| beside.add(start(line)));
-            caption(totals, *at).into_iter().for_each(|line| above.add(start(line)));
+            totals.lines.get(*at).into_iter().for_each(|line| beside.add(start(&line.shown, MAX_LINE)));
+            caption(totals, *at).into_iter().for_each(|line| above.add(start(&line.shown, MAX_LINE)));
         }
         (*amount, features([beside, above, compared(totals, *amount, at, largest, places.len())]))
     };
@@ -127,13 +127,6 @@ fn compared(totals: &Totals<'_>, amount: Money, at: &[usize], largest: i64, coun
     let mut compared = Hashed::default();
     names.iter().cloned().chain(pairs).for_each(|name| compared.add_name(&name));
     compared
-}
-
-/// What counts of a line.
-fn start(line: &Line) -> &str {
-    let text = line.shown.as_str();
-    let end = (0..=MAX_LINE.min(text.len())).rev().find(|end| text.is_char_boundary(*end)).unwrap_or_default();
-    text.get(..end).unwrap_or_default()
 }
 
 #[cfg(test)]
