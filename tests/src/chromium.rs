@@ -9,8 +9,8 @@ use std::time::Duration;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 
 const MISSING: &str = "run `cargo xtask foreign`: it installs the browser and what drives it";
-/// How long a script may do nothing that it tells of. Each of its steps ends within a minute; how many steps it has, and
-/// how fast the machine is, is not asked.
+/// How long a script may do nothing that it tells of. Each of its steps ends within a minute; how many steps it has,
+/// and how fast the machine is, is not asked.
 const PATIENCE: Duration = Duration::from_secs(120);
 /// The program, where it is not one of the names below.
 const CHOICE: &str = "PORTCULLIS_CHROMIUM";

@@ -1,8 +1,8 @@
 //! Whether the words of a mail are those of bills, as counted in the mails that the extractor is tuned on.
 //!
-//! The rules of `text.rs` look for what is owed, and say why. They know what somebody thought of; a mail whose words are
-//! nearly always those of bills is read although no rule calls it one, and what a rule takes from a mail whose words
-//! never are those of bills is not shown as owed.
+//! The rules of `text.rs` look for what is owed, and say why. They know what somebody thought of; a mail whose words
+//! are nearly always those of bills is read although no rule calls it one, and what a rule takes from a mail whose
+//! words never are those of bills is not shown as owed.
 //!
 //! It is a logistic regression over the words of the text and those of the subject. `training.rs` makes its weights.
 

@@ -1,10 +1,12 @@
 //! Which of the amounts of a text is the one that is owed, as learned from the mails that the extractor is tuned on.
 //!
-//! The rules of `total.rs` say why an amount is owed. Where they leave it open, what stands beside the amounts may still
-//! say it; and where they are sure of one beside which nothing ever stands that is said of what is owed, it is not shown.
+//! The rules of `total.rs` say why an amount is owed. Where they leave it open, what stands beside the amounts may
+//! still say it; and where they are sure of one beside which nothing ever stands that is said of what is owed, it is
+//! not shown.
 //!
-//! It is a softmax regression over the words of the lines that an amount stands on and of those above them, and over how
-//! it compares with the other amounts; that none of them is owed is one more choice. `training.rs` makes its weights.
+//! It is a softmax regression over the words of the lines that an amount stands on and of those above them, and over
+//! how it compares with the other amounts; that none of them is owed is one more choice. `training.rs` makes its
+//! weights.
 
 use crate::extract::features::{BUCKETS, Features, Hashed, features, start};
 use crate::extract::line::Line;

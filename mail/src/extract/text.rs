@@ -798,8 +798,8 @@ impl<'t> Words<'t> {
         }
     }
 
-    /// What the rules say is owed, unless another amount is far likelier; the one that is nearly certain where they leave
-    /// it open.
+    /// What the rules say is owed, unless another amount is far likelier; the one that is nearly certain where they
+    /// leave it open.
     fn ranked(&self, said: Option<Result<Money, Refusal>>, totals: &Totals<'_>) -> Option<Result<Money, Refusal>> {
         match said {
             None | Some(Err(Refusal::AmbiguousAmount)) => {

@@ -1,5 +1,5 @@
-//! Makes the weights of `likeness.rs` and `ranking.rs` from the mails of `tests/layouts/`, and says how they judge mails
-//! of people whose mails they were not trained on.
+//! Makes the weights of `likeness.rs` and `ranking.rs` from the mails of `tests/layouts/`, and says how they judge
+//! mails of people whose mails they were not trained on.
 //!
 //! After the layouts or the features have changed, this writes the weights:
 //! `PORTCULLIS_UPDATE=1 cargo test --package portcullis-mail --lib -- --ignored training`.
@@ -98,8 +98,8 @@ fn choices(layout: &Layout, candidates: &[(Money, Features)], right: usize) -> E
     Example { file: layout.file, choices: features.chain([ranking::none()]).collect(), right }
 }
 
-/// Stochastic gradient descent on a softmax; the average over the second half of it. The order of the examples is always
-/// the same.
+/// Stochastic gradient descent on a softmax; the average over the second half of it. The order of the examples is
+/// always the same.
 fn train(examples: &[&Example], size: usize) -> Vec<f64> {
     let mut order: Vec<usize> = (0..examples.len()).collect();
     let (mut weights, mut total, mut scale) = (vec![0.0_f64; size], vec![0.0_f64; size], 1.0_f64);
