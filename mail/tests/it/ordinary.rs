@@ -1,5 +1,5 @@
 //! Mail as people get it, bills and what is none, rebuilt from memory by people who had not seen the extractor. Nobody
-//! who works on the extractor has looked at it: it is only counted, by language. How it came about is in
+//! who works on the extractor has looked at it: it is only counted, by file. How it came about is in
 //! `docs/bill-mail.md`.
 
 use crate::held_out::Tally;
@@ -7,7 +7,7 @@ use crate::layouts::outcomes;
 use std::collections::BTreeMap;
 
 /// What was measured in December 2026. It is no aim: that is 95 % of the bills, and nothing wrong.
-pub(crate) const MEASURED: Tally = Tally { bills: 120, right: 108, wrong: 1, others: 120, taken: 0 };
+pub(crate) const MEASURED: Tally = Tally { bills: 216, right: 198, wrong: 1, others: 216, taken: 0 };
 
 /// It is read no worse than it was.
 #[tokio::test]
@@ -20,6 +20,6 @@ async fn of_ordinary_mail_as_much_is_read_as_was() {
     }
     println!("{tallies:#?}");
     let all = tallies.values().fold(Tally::default(), |all, tally| all.plus(*tally));
-    assert_eq!((all.bills, all.others, tallies.len()), (MEASURED.bills, MEASURED.others, 4), "{all:?}");
+    assert_eq!((all.bills, all.others, tallies.len()), (MEASURED.bills, MEASURED.others, 12), "{all:?}");
     assert!(all.is_as_good_as(MEASURED), "{all:?}");
 }
