@@ -4,7 +4,7 @@
 //!   UBL, CII (EN 16931) ─┬─ one bill, or a refusal: what is ambiguous is not guessed
 //!   Factur-X (in a PDF) ─┤
 //!   JSON-LD, microdata ──┤
-//!   text of the mail ────┤  template of the biller, else the words of a language
+//!   text of the mail ────┤  template of the biller, else the words of a language and what was learned of other mail
 //!   text of its PDFs ────┘
 //! ```
 //! A structured form counts if the words say nothing else, and what is shown if what may be hidden says nothing else.

@@ -1,7 +1,6 @@
 //! Words and parts of words as numbers, for what is learned from them (`likeness.rs`, `ranking.rs`).
 
-use unicode_normalization::UnicodeNormalization as _;
-use unicode_normalization::char::is_combining_mark;
+use crate::extract::line::folded;
 
 /// Numbers of a kind.
 pub(super) const BUCKETS: usize = 1 << 15;
@@ -13,14 +12,14 @@ pub(super) type Features = Vec<(usize, f32)>;
 
 /// The words of something, each hashed to one of [`BUCKETS`] numbers.
 #[derive(Debug, Default)]
-pub(super) struct Hashed {
+pub(super) struct Bag {
     /// Words and pairs of words.
     words: Vec<usize>,
     /// Parts of words, so that a compound and another ending are known.
     parts: Vec<usize>,
 }
 
-impl Hashed {
+impl Bag {
     /// Adds what a text has.
     pub(super) fn add(&mut self, text: &str) {
         let (mut before, mut letters) = (None, Vec::new());
@@ -43,9 +42,9 @@ impl Hashed {
     }
 }
 
-/// The features of several kinds of words. Those of a kind together count as much where there are few of them as where
-/// there are many.
-pub(super) fn features<const KINDS: usize>(kinds: [Hashed; KINDS]) -> Features {
+/// The features of several kinds of words. Those of a kind together count as much if there are few of them as if there
+/// are many.
+pub(super) fn features<const KINDS: usize>(kinds: [Bag; KINDS]) -> Features {
     let sets = kinds.into_iter().flat_map(|hashed| [hashed.words, hashed.parts]);
     let of_set = |(set, mut found): (usize, Vec<usize>)| {
         found.sort_unstable();
@@ -79,8 +78,8 @@ fn simplified(text: &str) -> Vec<String> {
         let (word, behind) = rest.split_at(end);
         rest = behind;
         if first.is_alphabetic() {
-            let folded = word.to_lowercase().nfd().filter(|c| !is_combining_mark(*c)).map(digit).collect::<String>();
-            words.extend((folded.len() > 1).then_some(folded));
+            let word = folded(word).chars().map(digit).collect::<String>();
+            words.extend((word.len() > 1).then_some(word));
         } else if first.is_ascii_digit() {
             let number = word.trim_end_matches(['.', ',', '\'']);
             let has_decimals = number.len() > 3 && matches!(number.as_bytes()[number.len() - 3], b'.' | b',');
@@ -123,7 +122,7 @@ mod tests {
     use super::*;
 
     fn of(text: &str) -> Features {
-        let mut hashed = Hashed::default();
+        let mut hashed = Bag::default();
         hashed.add(text);
         features([hashed])
     }

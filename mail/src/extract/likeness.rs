@@ -6,9 +6,8 @@
 //!
 //! It is a logistic regression over the words of the text and those of the subject. `training.rs` makes its weights.
 
-use crate::extract::features::{BUCKETS, Features, Hashed, features, start};
+use crate::extract::features::{BUCKETS, Bag, Features, features, start};
 use crate::extract::weights::Weights;
-use std::sync::LazyLock;
 
 /// Bytes of a subject that are looked at.
 const MAX_SUBJECT: usize = 500;
@@ -24,7 +23,8 @@ pub(super) const LIKELY: f32 = 0.8;
 /// Up to here it is none.
 pub(super) const UNLIKELY: f32 = 0.2;
 
-static LEARNED: LazyLock<Weights> = LazyLock::new(|| Weights::read(include_bytes!("likeness.weights")));
+/// What was learned.
+const LEARNED: &[u8] = include_bytes!("likeness.weights");
 
 /// What the words of a mail are like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,7 +38,7 @@ pub(super) enum Likeness {
 impl Likeness {
     /// What a subject and the texts below it are like.
     pub(super) fn of(subject: &str, texts: &[String]) -> Self {
-        let likelihood = likelihood(&LEARNED, &of_mail(subject, texts));
+        let likelihood = likelihood(&Weights::read(LEARNED), &of_mail(subject, texts));
         if likelihood >= LIKELY {
             Self::Bill
         } else if likelihood <= UNLIKELY {
@@ -50,13 +50,13 @@ impl Likeness {
 }
 
 /// From 0 to 1.
-pub(super) fn likelihood(weights: &Weights, features: &[(usize, f32)]) -> f32 {
+pub(super) fn likelihood(weights: &Weights<'_>, features: &[(usize, f32)]) -> f32 {
     1.0 / (1.0 + (-weights.sum(features)).exp())
 }
 
 /// The features of a mail.
 pub(super) fn of_mail(subject: &str, texts: &[String]) -> Features {
-    let (mut said, mut headed, mut left) = (Hashed::default(), Hashed::default(), MAX_TEXT);
+    let (mut said, mut headed, mut left) = (Bag::default(), Bag::default(), MAX_TEXT);
     headed.add(start(subject, MAX_SUBJECT));
     for text in texts {
         let text = start(text, left);

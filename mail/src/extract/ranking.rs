@@ -1,19 +1,18 @@
 //! Which of the amounts of a text is the one that is owed, as learned from the mails that the extractor is tuned on.
 //!
-//! The rules of `total.rs` say why an amount is owed. Where they leave it open, what stands beside the amounts may
-//! still say it; and where they are sure of one beside which nothing ever stands that is said of what is owed, it is
+//! The rules of `total.rs` say why an amount is owed. If they leave it open, what stands beside the amounts may
+//! still say it; and if they are sure of one beside which nothing ever stands that is said of what is owed, it is
 //! not shown.
 //!
 //! It is a softmax regression over the words of the lines that an amount stands on and of those above them, and over
 //! how it compares with the other amounts; that none of them is owed is one more choice. `training.rs` makes its
 //! weights.
 
-use crate::extract::features::{BUCKETS, Features, Hashed, features, start};
+use crate::extract::features::{BUCKETS, Bag, Features, features, start};
 use crate::extract::line::Line;
 use crate::extract::total::Totals;
 use crate::extract::weights::Weights;
 use portcullis_protocol::Money;
-use std::sync::LazyLock;
 
 /// Sets of features: words and parts of words of lines, of what stands above them, and what is said of the amount.
 const SETS: usize = 6;
@@ -29,7 +28,8 @@ const MAX_AMOUNTS: usize = 100;
 /// Bytes of a line whose words count.
 const MAX_LINE: usize = 200;
 
-static LEARNED: LazyLock<Weights> = LazyLock::new(|| Weights::read(include_bytes!("ranking.weights")));
+/// What was learned.
+const LEARNED: &[u8] = include_bytes!("ranking.weights");
 
 /// The amounts of a text, with how likely it is that each is what is owed.
 pub(super) struct Ranking(Vec<(Money, f32)>);
@@ -40,7 +40,7 @@ impl Ranking {
         let candidates = candidates(totals);
         let none = none();
         let features: Vec<&Features> = candidates.iter().map(|(_, features)| features).chain([&none]).collect();
-        Self(candidates.iter().map(|(amount, _)| *amount).zip(shares(&LEARNED, &features)).collect())
+        Self(candidates.iter().map(|(amount, _)| *amount).zip(shares(&Weights::read(LEARNED), &features)).collect())
     }
 
     /// The one that is nearly certain to be meant.
@@ -59,7 +59,7 @@ impl Ranking {
 }
 
 /// Shares of 1 by what speaks for each.
-pub(super) fn shares(weights: &Weights, candidates: &[&Features]) -> Vec<f32> {
+pub(super) fn shares(weights: &Weights<'_>, candidates: &[&Features]) -> Vec<f32> {
     let sums: Vec<f32> = candidates.iter().map(|features| weights.sum(features)).collect();
     let largest = sums.iter().copied().fold(f32::MIN, f32::max);
     let powers: Vec<f32> = sums.iter().map(|sum| (sum - largest).exp()).collect();
@@ -86,7 +86,7 @@ pub(super) fn candidates(totals: &Totals<'_>) -> Vec<(Money, Features)> {
     }
     let largest = places.iter().map(|(amount, _)| amount.minor_units()).max().unwrap_or_default();
     let of = |(amount, at): &(Money, Vec<usize>)| {
-        let (mut beside, mut above) = (Hashed::default(), Hashed::default());
+        let (mut beside, mut above) = (Bag::default(), Bag::default());
         for at in at {
             totals.lines.get(*at).into_iter().for_each(|line| beside.add(start(&line.shown, MAX_LINE)));
             caption(totals, *at).into_iter().for_each(|line| above.add(start(&line.shown, MAX_LINE)));
@@ -103,7 +103,7 @@ fn caption<'t>(totals: &Totals<'t>, at: usize) -> Option<&'t Line> {
 }
 
 /// How an amount compares with the others, and each two of these things together.
-fn compared(totals: &Totals<'_>, amount: Money, at: &[usize], largest: i64, count: usize) -> Hashed {
+fn compared(totals: &Totals<'_>, amount: Money, at: &[usize], largest: i64, count: usize) -> Bag {
     let units = amount.minor_units();
     let is_last = |at: &usize| {
         let on_line = totals.amounts_of(*at);
@@ -126,7 +126,7 @@ fn compared(totals: &Totals<'_>, amount: Money, at: &[usize], largest: i64, coun
         .iter()
         .enumerate()
         .flat_map(|(at, one)| names.iter().skip(at + 1).map(move |two| format!("{one}, {two}")));
-    let mut compared = Hashed::default();
+    let mut compared = Bag::default();
     names.iter().cloned().chain(pairs).for_each(|name| compared.add_name(&name));
     compared
 }
@@ -137,7 +137,8 @@ mod tests {
 
     #[test]
     fn shares_are_of_one_and_grow_with_what_speaks_for_them() {
-        let weights = Weights::read(&[1.0_f32.to_le_bytes().as_slice(), &[0, 2]].concat());
+        let file = [1.0_f32.to_le_bytes().as_slice(), &[0, 2]].concat();
+        let weights = Weights::read(&file);
         let (weak, strong) = (vec![(0, 1.0)], vec![(1, 1.0)]);
         let shares = shares(&weights, &[&weak, &strong]);
         assert!((shares.iter().sum::<f32>() - 1.0).abs() < 1e-6 && shares[1] > 0.85, "{shares:?}");

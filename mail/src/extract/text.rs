@@ -798,7 +798,7 @@ impl<'t> Words<'t> {
         }
     }
 
-    /// What the rules say is owed, unless another amount is far likelier; the one that is nearly certain where they
+    /// What the rules say is owed, unless another amount is far likelier; the one that is nearly certain if they
     /// leave it open.
     fn ranked(&self, said: Option<Result<Money, Refusal>>, totals: &Totals<'_>) -> Option<Result<Money, Refusal>> {
         match said {

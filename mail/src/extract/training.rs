@@ -77,7 +77,7 @@ fn of_likeness(layouts: &[Layout]) -> Vec<Example> {
     layouts.iter().map(example).collect()
 }
 
-/// Which amount of each bill is owed; and that none is where that one is taken away.
+/// Which amount of each bill is owed; and that none is if that one is taken away.
 fn of_ranking(layouts: &[Layout]) -> Vec<Example> {
     let examples = |layout: &Layout| {
         let owed = layout.owed?;
@@ -158,14 +158,14 @@ fn assert_kept(name: &str, examples: &[Example], size: usize) {
     assert_eq!(different, 0, "the layouts or the features have changed: the head of this file says how to train again");
 }
 
-/// Each example with weights from other files.
-fn judged(examples: &[Example], size: usize) -> impl Iterator<Item = (&Example, Weights)> {
-    (0..FOLDS).flat_map(move |fold| {
+/// Judges each example with weights from other files.
+fn judge_all(examples: &[Example], size: usize, mut judge: impl FnMut(&Example, &Weights<'_>)) {
+    for fold in 0..FOLDS {
         let (own, others): (Vec<&Example>, Vec<&Example>) =
             examples.iter().partition(|example| example.file % FOLDS == fold);
         let file = written(&train(&others, size));
-        own.into_iter().map(move |example| (example, Weights::read(&file)))
-    })
+        own.into_iter().for_each(|example| judge(example, &Weights::read(&file)));
+    }
 }
 
 #[test]
@@ -185,10 +185,10 @@ fn the_weights_of_ranking_are_those_of_the_layouts() {
 fn mails_of_others_are_told_apart() {
     let examples = of_likeness(&layouts());
     let (mut bills, mut others) = (Vec::new(), Vec::new());
-    for (example, weights) in judged(&examples, likeness::WEIGHTS) {
+    judge_all(&examples, likeness::WEIGHTS, |example, weights| {
         let judged = if example.right == 0 { &mut bills } else { &mut others };
-        judged.push(likeness::likelihood(&weights, &example.choices[0]));
-    }
+        judged.push(likeness::likelihood(weights, &example.choices[0]));
+    });
     let permille = |of: &[f32], holds: fn(f32) -> bool| of.iter().filter(|at| holds(**at)).count() * 1_000 / of.len();
     let likely = [&bills, &others].map(|of| permille(of, |likelihood| likelihood >= likeness::LIKELY));
     let unlikely = [&bills, &others].map(|of| permille(of, |likelihood| likelihood <= likeness::UNLIKELY));
@@ -201,15 +201,15 @@ fn mails_of_others_are_told_apart() {
 fn what_is_owed_in_bills_of_others_is_first() {
     let examples = of_ranking(&layouts());
     let (mut bills, mut right, mut wrong, mut taken) = (0, 0, 0, 0);
-    for (example, weights) in judged(&examples, ranking::WEIGHTS) {
-        let shares = ranking::shares(&weights, &example.choices.iter().collect::<Vec<_>>());
+    judge_all(&examples, ranking::WEIGHTS, |example, weights| {
+        let shares = ranking::shares(weights, &example.choices.iter().collect::<Vec<_>>());
         let none = shares.len() - 1;
         let certain = shares[..none].iter().position(|share| *share >= ranking::CERTAIN);
         bills += usize::from(example.right != none);
         right += usize::from(certain == Some(example.right));
         wrong += usize::from(example.right != none && certain.is_some_and(|certain| certain != example.right));
         taken += usize::from(example.right == none && certain.is_some());
-    }
+    });
     println!("of {bills} bills it is certain of the right amount of {right}, of another one of {wrong}");
     println!("and of another one of {taken} of {} from which that one was taken away", examples.len() - bills);
     assert!(right * 100 > bills * 65 && wrong * 100 < bills && taken * 100 < bills * 5);
